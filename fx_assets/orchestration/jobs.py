@@ -1,0 +1,69 @@
+"""Jobs of the night, each over assets of one partitioning, selected by key."""
+
+from __future__ import annotations
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from fx_assets.orchestration import keys, nights, partitions
+from fx_assets.specs.loader import Catalog
+from fx_assets.specs.schema import ModelSpec
+
+
+def build(catalog: Catalog) -> list[UnresolvedAssetJobDefinition]:
+    """All jobs of a catalog: one over all pairs, one or two for each other model, and freshness."""
+    return [
+        _pairs_job(catalog),
+        *(job for spec in catalog.models.values() for job in _own_jobs(spec, catalog)),
+        dg.define_asset_job(
+            nights.FRESHNESS_JOB,
+            selection=dg.AssetSelection.checks(dg.AssetCheckKey(keys.RAW, "freshness")),
+            description="Which pairs are stale or missing. Warns, never blocks.",
+        ),
+    ]
+
+
+def _pairs_job(catalog: Catalog) -> UnresolvedAssetJobDefinition:
+    frequencies = sorted({f for pair in catalog.pairs.values() for f in pair.frequencies})
+    selected = [keys.RAW, *(keys.bars(f) for f in frequencies), *(keys.features(n) for n in catalog.features)]
+    for spec in nights.nightly_models(catalog):
+        if nights.is_shared(spec):
+            selected += _of(spec)
+    return dg.define_asset_job(
+        nights.PAIRS_JOB,
+        selection=dg.AssetSelection.assets(*selected),
+        partitions_def=partitions.all_pairs(catalog),
+        description="Wave 1 of the night: prices, bars, features and the models for all pairs.",
+    )
+
+
+def _own_jobs(spec: ModelSpec, catalog: Catalog) -> list[UnresolvedAssetJobDefinition]:
+    if nights.is_shared(spec):
+        return []
+    own = partitions.of_model(spec, catalog)
+    if spec.scope == "pair":
+        return [
+            dg.define_asset_job(
+                nights.list_job(spec.model_id),
+                selection=dg.AssetSelection.assets(*_of(spec)),
+                partitions_def=own,
+                description=f"Wave 2 of the night: {spec.model_id}, trained and forecast for each of its pairs.",
+            )
+        ]
+    return [
+        dg.define_asset_job(
+            nights.panel_train_job(spec.model_id),
+            selection=dg.AssetSelection.assets(keys.checkpoint(spec.model_id)),
+            description=f"Wave 2 of the night: {spec.model_id}, trained once on all of its pairs.",
+        ),
+        dg.define_asset_job(
+            nights.panel_forecast_job(spec.model_id),
+            selection=dg.AssetSelection.assets(keys.forecast(spec.model_id), keys.scores(spec.model_id)),
+            partitions_def=own,
+            description=f"Wave 3 of the night: {spec.model_id}, forecast for each of its pairs.",
+        ),
+    ]
+
+
+def _of(spec: ModelSpec) -> list[dg.AssetKey]:
+    return [keys.checkpoint(spec.model_id), keys.forecast(spec.model_id), keys.scores(spec.model_id)]

@@ -1,0 +1,33 @@
+"""Asset keys by stage, in one place: rooms name each other's assets through these."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+RAW = dg.AssetKey(["prices", "raw"])
+OWNERS = ["team:fx"]
+
+
+def bars(frequency: str) -> dg.AssetKey:
+    """Bars at a frequency, e.g. `bars/1d`."""
+    return dg.AssetKey(["bars", frequency])
+
+
+def features(name: str) -> dg.AssetKey:
+    """The candidate matrix of a feature set, e.g. `features/core`."""
+    return dg.AssetKey(["features", name])
+
+
+def checkpoint(model_id: str) -> dg.AssetKey:
+    """Trained checkpoints of a model."""
+    return dg.AssetKey(["checkpoints", model_id])
+
+
+def forecast(model_id: str) -> dg.AssetKey:
+    """Forecasts of a model."""
+    return dg.AssetKey(["forecasts", model_id])
+
+
+def scores(model_id: str) -> dg.AssetKey:
+    """Per-window losses of a model."""
+    return dg.AssetKey(["scores", model_id])

@@ -1,0 +1,97 @@
+"""The plan of a night: which jobs run for which pairs, in three waves. Pure functions.
+
+1. one run per pair: prices, bars, features, and the models for all pairs;
+2. models that list their pairs, and each panel checkpoint once;
+3. panel forecasts per pair, and the freshness check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from fx_assets.specs.loader import Catalog
+from fx_assets.specs.schema import ModelSpec
+
+NIGHT_TAG = "fx/night"
+WAVE_TAG = "fx/wave"
+LAUNCH_TAG = "fx/launch"
+PAIRS_TAG = "fx/pairs"
+
+PAIRS_JOB = "night_pairs"
+FRESHNESS_JOB = "freshness"
+
+
+def list_job(model_id: str) -> str:
+    """Job of a model that lists its pairs: checkpoint, forecast and scores of one pair."""
+    return f"night_{model_id}"
+
+
+def panel_train_job(model_id: str) -> str:
+    """Job that trains a panel checkpoint once."""
+    return f"train_{model_id}"
+
+
+def panel_forecast_job(model_id: str) -> str:
+    """Job that forecasts and scores one pair with a panel checkpoint."""
+    return f"forecast_{model_id}"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One run of the night; `key` is stable, so that a second ask launches nothing.
+
+    `pairs` are all pairs of the night: a later wave must know them although some runs failed.
+    """
+
+    job: str
+    partition: str | None
+    wave: int
+    night: date
+    pairs: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Run key: night, job and pair."""
+        return f"{self.night.isoformat()}:{self.job}:{self.partition or 'panel'}"
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Tags by which the sensor and the UI find the runs of a night."""
+        return {
+            NIGHT_TAG: self.night.isoformat(),
+            WAVE_TAG: str(self.wave),
+            LAUNCH_TAG: self.key,
+            PAIRS_TAG: ",".join(self.pairs),
+        }
+
+
+def nightly_models(catalog: Catalog) -> list[ModelSpec]:
+    """Models that take part in the night, by id."""
+    return [spec for _, spec in sorted(catalog.models.items()) if spec.schedule.nightly]
+
+
+def is_shared(spec: ModelSpec) -> bool:
+    """Whether a model lives in the job over all pairs."""
+    return spec.scope == "pair" and spec.pairs == "all"
+
+
+def waves(catalog: Catalog, night: date, pairs: Iterable[str]) -> tuple[tuple[Launch, ...], ...]:
+    """The launches of a night for `pairs` (those whose source's calendar was open), wave by wave."""
+    wanted = tuple(pair for pair in catalog.pairs if pair in set(pairs))
+    first = [Launch(PAIRS_JOB, pair, 1, night, wanted) for pair in wanted]
+    second: list[Launch] = []
+    third: list[Launch] = []
+    for spec in nightly_models(catalog):
+        own = [pair for pair in catalog.pairs_of(spec) if pair in wanted]
+        if is_shared(spec) or not own:
+            continue
+        if spec.scope == "panel":
+            second.append(Launch(panel_train_job(spec.model_id), None, 2, night, wanted))
+            third += [Launch(panel_forecast_job(spec.model_id), pair, 3, night, wanted) for pair in own]
+        else:
+            second += [Launch(list_job(spec.model_id), pair, 2, night, wanted) for pair in own]
+    if wanted:
+        third.append(Launch(FRESHNESS_JOB, None, 3, night, wanted))
+    return tuple(wave for wave in (tuple(first), tuple(second), tuple(third)) if wave)

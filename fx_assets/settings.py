@@ -1,0 +1,106 @@
+"""Settings of one installation: paths, addresses, secrets.
+
+This module and `fx_assets.specs` are the only readers of the environment. Every field may be set
+as `FX_<NAME>` in the environment or in a `.env` file beside the project.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def project_root() -> Path:
+    """Folder that holds `configs/`: the checkout where this is one, else the working directory."""
+    checkout = Path(__file__).resolve().parent.parent
+    return checkout if (checkout / "configs").is_dir() else Path.cwd()
+
+
+class Settings(BaseSettings):
+    """Where things lie and which doors are open.
+
+    Relative paths are taken from the project's root, not from the working directory, so that the
+    UI, the daemon and the command line agree wherever they were started.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="FX_", env_file=project_root() / ".env", extra="ignore", frozen=True)
+
+    home: Path = Field(default=Path("var"), description="Everything that runs write")
+    configs: Path = Field(default=Path("configs"), description="pairs/, features/, models/, dagster.yaml")
+    control_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL; SQLite under home if unset")
+    live: bool = Field(default=True, description="Whether sources may ask the network for newer prices")
+    ecb_url: str = Field(
+        default="https://www.ecb.europa.eu/stats/eurofxref/eurofxref-hist.zip",
+        description="Where the ECB publishes its reference-rate history (zip or CSV)",
+    )
+    host: str = Field(default="127.0.0.1", description="Address the API and the UI bind to")
+    api_port: int = Field(default=8000, ge=0, le=65535)
+    ui_port: int = Field(default=3000, ge=0, le=65535)
+    poll_seconds: float = Field(default=2.0, gt=0, description="How often the API looks for new versions")
+    child_grace_seconds: float = Field(default=5.0, gt=0, description="From SIGTERM to SIGKILL of a training")
+    night_deadline_minutes: int = Field(default=180, gt=0, description="A wave waits this long for stragglers")
+
+    @field_validator("home", "configs")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        value = value.expanduser()
+        return value if value.is_absolute() else project_root() / value
+
+    @property
+    def lake_path(self) -> Path:
+        """Delta tables."""
+        return self.home / "lake"
+
+    @property
+    def artifacts_path(self) -> Path:
+        """Trained checkpoints, `{model_id}/{pair|panel}/{version}/`."""
+        return self.home / "artifacts"
+
+    @property
+    def scratch_path(self) -> Path:
+        """Work space of running trainings; safe to delete when none runs."""
+        return self.home / "scratch"
+
+    @property
+    def charts_path(self) -> Path:
+        """Fan charts written by `make demo`."""
+        return self.home / "charts"
+
+    @property
+    def cache_path(self) -> Path:
+        """Downloads; safe to delete."""
+        return self.home / "cache"
+
+    @property
+    def dagster_home(self) -> Path:
+        """DAGSTER_HOME: run history, event log, schedules."""
+        return self.home / "dagster"
+
+    @property
+    def control_database(self) -> str:
+        """SQLAlchemy URL of leases and model versions."""
+        if self.control_url is not None:
+            return self.control_url.get_secret_value()
+        return f"sqlite:///{self.home / 'control.db'}"
+
+
+def get_settings() -> Settings:
+    """Read the environment afresh.
+
+    Raises pydantic's `ValidationError`, naming the field, for a value that does not fit.
+    """
+    return Settings()
+
+
+def environment() -> dict[str, str]:
+    """A copy of the environment, for overrides of specs and for child processes."""
+    return dict(os.environ)
+
+
+def export_dagster_home(settings: Settings) -> Path:
+    """Point Dagster at this project's home unless the caller already chose one; return it."""
+    chosen = os.environ.setdefault("DAGSTER_HOME", str(settings.dagster_home))
+    return Path(chosen)

@@ -1,0 +1,167 @@
+"""The YAML schema: what a pair, a feature set and a model may say.
+
+Strict and frozen: an unknown key is an error, and nothing changes after loading.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+PairName = Annotated[str, Field(pattern=r"^[A-Z]{6}$", description="Base and quote currency, e.g. EURUSD")]
+ModelId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Frequency = Literal["1d"]
+Period = Literal["day", "month", "quarter", "year"]
+
+# Words that are already first segments of the API's addresses; a model may not take one.
+RESERVED_ROUTES = frozenset(
+    {
+        "v1",
+        "livez",
+        "readyz",
+        "metrics",
+        "docs",
+        "redoc",
+        "openapi",
+        "static",
+        "jobs",
+        "pairs",
+        "models",
+        "forecasts",
+    }
+)
+
+DEFAULT_QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
+
+
+class Strict(BaseModel):
+    """Base of every spec: unknown keys refused, values frozen, no silent conversion of text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class SourceSpec(Strict):
+    """Which adapter reads the prices of a pair, and with which options."""
+
+    kind: str
+    symbol: str | None = Field(default=None, description="The source's own name, where it differs")
+
+
+class Costs(Strict):
+    """What a round trip costs; spread in pips, commission in units of quote currency per million."""
+
+    spread_pips: float = Field(default=1.0, ge=0)
+    commission_per_million: float = Field(default=0.0, ge=0)
+
+
+class PairSpec(Strict):
+    """One currency pair: where its prices come from and what is believable of them."""
+
+    pair: PairName
+    pip: float = Field(gt=0, description="Smallest quoted step, in quote currency")
+    source: SourceSpec
+    calendar: Literal["target", "fx", "24x7"]
+    frequencies: tuple[Frequency, ...] = Field(default=("1d",), min_length=1)
+    history_start: date
+    plausible_range: tuple[float, float] = Field(description="Lowest and highest believable price")
+    reject_limit: float = Field(default=0.005, ge=0, le=1, description="Share of rejected rows that fails a run")
+    gap_limit: int = Field(default=5, ge=1, description="Most open trading dates that may be missing in a row")
+    freshness: int = Field(default=2, ge=0, description="Open trading dates without a price before it is stale")
+    costs: Costs = Costs()
+
+    @field_validator("plausible_range")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
+        low, high = value
+        if not 0 < low < high:
+            raise ValueError("expected [low, high] with 0 < low < high")
+        return value
+
+
+class StageSpec(Strict):
+    """One stage of a feature set; its options are checked by the stage itself."""
+
+    stage: str
+    enabled: bool = True
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class FeatureSetSpec(Strict):
+    """A named set of features: the stages in order."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
+    frequency: Frequency = "1d"
+    stages: tuple[StageSpec, ...] = Field(min_length=1)
+
+
+class TrainingSpec(Strict):
+    """How long and how a model trains. Networks read all of it, others only `seed` and the cuts."""
+
+    refit_every: Period = Field(default="month", description="How often the training rows move on")
+    validation_years: float = Field(default=2.0, gt=0, le=10)
+    max_epochs: int = Field(default=10, ge=1)
+    patience: int = Field(default=3, ge=1, description="Epochs without a better validation loss")
+    batch_size: int = Field(default=64, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    stride: int = Field(default=1, ge=1, description="Rows between neighbouring training windows")
+    seed: int = Field(default=7, ge=0)
+    time_limit_s: float = Field(default=1800, gt=0, description="The training process is ended after this long")
+
+
+class ScheduleSpec(Strict):
+    """Whether the nightly run includes this model."""
+
+    nightly: bool = True
+
+
+class ModelSpec(Strict):
+    """One model: what it predicts, from what, for which pairs."""
+
+    model_id: ModelId
+    kind: str
+    description: str = ""
+    pairs: Literal["all"] | tuple[PairName, ...]
+    scope: Literal["pair", "panel"] = "pair"
+    frequency: Frequency = "1d"
+    features: str | None = None
+    window: int = Field(ge=2, le=10_000, description="Bars a prediction looks at")
+    horizon: int = Field(ge=1, le=1_000, description="Bars ahead, every step from 1 to this")
+    target: Literal["log_return", "level", "volatility"] = "log_return"
+    quantiles: tuple[float, ...] = DEFAULT_QUANTILES
+    hyperparameters: dict[str, Any] = Field(default_factory=dict)
+    training: TrainingSpec = TrainingSpec()
+    schedule: ScheduleSpec = ScheduleSpec()
+
+    @field_validator("model_id")
+    @classmethod
+    def _not_reserved(cls, value: str) -> str:
+        if value in RESERVED_ROUTES:
+            raise ValueError(f"{value!r} is an address of the API; choose another model_id")
+        return value
+
+    @field_validator("pairs")
+    @classmethod
+    def _some_pairs(cls, value: Literal["all"] | tuple[str, ...]) -> Literal["all"] | tuple[str, ...]:
+        if value != "all" and (not value or len(set(value)) != len(value)):
+            raise ValueError("expected 'all' or a list of different pairs, at least one")
+        return value
+
+    @model_validator(mode="after")
+    def _quantiles_fit(self) -> ModelSpec:
+        levels = self.quantiles
+        if list(levels) != sorted(set(levels)) or not all(0 < q < 1 for q in levels):
+            raise ValueError("quantiles: expected increasing levels between 0 and 1, each once")
+        if 0.5 not in levels:
+            raise ValueError("quantiles: 0.5 is missing; every forecast gives a median")
+        if any(abs(low + high - 1) > 1e-9 for low, high in zip(levels, reversed(levels), strict=True)):
+            raise ValueError("quantiles: expected levels in symmetric pairs such as 0.1 and 0.9")
+        if any(abs(q * 200 - round(q * 200)) > 1e-9 for q in levels):
+            raise ValueError("quantiles: expected multiples of 0.005")
+        return self
+
+    def training_config(self) -> dict[str, Any]:
+        """The part that decides what a trained checkpoint is; its hash names the checkpoint's kin."""
+        return self.model_dump(mode="json", exclude={"description", "schedule"})
