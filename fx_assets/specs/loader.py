@@ -18,7 +18,8 @@ from fx_assets.specs.schema import FeatureSetSpec, ModelSpec, PairSpec
 Spec = TypeVar("Spec", bound=BaseModel)
 # What a room above knows of a model that the schema does not: (field path, message) pairs.
 ModelCheck = Callable[[ModelSpec], Iterable[tuple[str, str]]]
-FeatureCheck = Callable[[FeatureSetSpec], Iterable[tuple[str, str]]]
+PairCheck = Callable[[PairSpec], Iterable[tuple[str, str]]]
+FeatureCheck = Callable[[FeatureSetSpec, Mapping[str, PairSpec]], Iterable[tuple[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,9 @@ def load_catalog(
     configs: Path,
     *,
     environ: Mapping[str, str] | None = None,
+    check_pair: PairCheck = lambda _: (),
+    check_features: FeatureCheck = lambda _, __: (),
     check_model: ModelCheck = lambda _: (),
-    check_features: FeatureCheck = lambda _: (),
 ) -> Catalog:
     """Read `configs/{pairs,features,models}/*.yaml`, apply overrides, check references.
 
@@ -79,8 +81,9 @@ def load_catalog(
     features = _section(configs, "features", "name", FeatureSetSpec, found, broken)
     models = _section(configs, "models", "model_id", ModelSpec, found, broken)
     _unmatched(found, {"pairs": pairs, "features": features, "models": models}, broken)
-    _refuse(features, "features", check_features, broken)
+    _refuse(pairs, "pairs", check_pair, broken)
     pair_specs = {name: item.spec for name, item in pairs.items() if isinstance(item.spec, PairSpec)}
+    _refuse(features, "features", lambda spec: check_features(spec, pair_specs), broken)
     set_specs = {name: item.spec for name, item in features.items() if isinstance(item.spec, FeatureSetSpec)}
     _refuse(models, "models", lambda spec: [*_references(spec, pair_specs, set_specs), *check_model(spec)], broken)
     return Catalog(

@@ -76,7 +76,7 @@ def read(path: Path) -> Document:
 def parse(text: str) -> Document:
     """Parse YAML text. Raises `YamlError` with the line."""
     try:
-        _refuse_aliases(text)
+        _refuse_magic(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
@@ -92,12 +92,13 @@ def parse(text: str) -> Document:
     return document
 
 
-def _refuse_aliases(text: str) -> None:
+def _refuse_magic(text: str) -> None:
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        anchored = getattr(event, "anchor", None)
-        if isinstance(event, yaml.AliasEvent) or anchored:
-            line = event.start_mark.line + 1 if event.start_mark else 1
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise YamlError("anchors and aliases (& and *) are not read; write the value out", line)
+        if tag := getattr(event, "tag", None):
+            raise YamlError(f"tag {tag!r} is not read; write plain values", line)
 
 
 def _value(node: yaml.Node, path: KeyPath, document: Document) -> Any:
@@ -125,6 +126,4 @@ def _scalar_value(node: yaml.Node) -> Any:
         raise YamlError("unexpected YAML node", node.start_mark.line + 1)
     if node.style is not None:
         return str(node.value)
-    if node.tag and not node.tag.startswith("tag:yaml.org,2002:"):
-        raise YamlError(f"tag {node.tag!r} is not read", node.start_mark.line + 1)
     return scalar(str(node.value))

@@ -1,0 +1,251 @@
+"""`fx-assets`: what operators and researchers type. Exit 0 done, 1 the work failed, 2 wrong use."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from fx_assets.settings import Settings, get_settings
+from fx_assets.specs.loader import Catalog
+from fx_assets.specs.problems import SpecError, nearest
+
+app = typer.Typer(
+    name="fx-assets",
+    help="Currency prices into forecasts people can trust.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+# Reports go to standard output, everything about them to standard error: `--json` stays one document.
+out = Console()
+err = Console(stderr=True)
+
+PairsOption = Annotated[str | None, typer.Option("--pairs", help="Comma-separated pairs; all where not given")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else")]
+
+
+def _catalog(settings: Settings) -> Catalog:
+    from fx_assets.models.catalog import load
+
+    catalog = load(settings)
+    for override in catalog.overrides:
+        err.print(f"[yellow]override[/yellow] {override}", highlight=False)
+    return catalog
+
+
+def _chosen(catalog: Catalog, pairs: str | None) -> list[str]:
+    if pairs is None:
+        return list(catalog.pairs)
+    chosen = [pair.strip().upper() for pair in pairs.split(",") if pair.strip()]
+    for pair in chosen:
+        if pair not in catalog.pairs:
+            raise typer.BadParameter(f"unknown pair {pair!r}.{nearest(pair, catalog.pairs)}", param_hint="--pairs")
+    return chosen
+
+
+def _print_json(document: Any) -> None:
+    sys.stdout.write(json.dumps(document, indent=2, default=str) + "\n")
+
+
+@app.command()
+def validate(as_json: JsonOption = False) -> None:
+    """Check every file of configs/ and every override; needs no heavy library."""
+    settings = get_settings()
+    catalog = _catalog(settings)
+    problems = [problem for group in catalog.broken.values() for problem in group]
+    if as_json:
+        _print_json(
+            {
+                "valid": not problems,
+                "pairs": list(catalog.pairs),
+                "features": list(catalog.features),
+                "models": list(catalog.models),
+                "problems": [vars(problem) for problem in problems],
+                "overrides": [str(override) for override in catalog.overrides],
+            }
+        )
+    else:
+        for problem in problems:
+            out.print(str(problem), style="red", highlight=False, soft_wrap=True)
+        out.print(
+            f"{len(catalog.pairs)} pairs, {len(catalog.features)} feature sets, {len(catalog.models)} models"
+            + (f"; {len(problems)} problems" if problems else ": all valid")
+        )
+    raise typer.Exit(1 if problems else 0)
+
+
+@app.command()
+def demo() -> None:
+    """Run the nightly job for every configured pair and print what it forecasts, and how well."""
+    from fx_assets.commands.night import run_night
+    from fx_assets.commands.report import print_report, write_charts
+
+    settings = get_settings()
+    catalog = _catalog(settings)
+    result = run_night(settings, catalog, catalog.pairs, err)
+    print_report(settings, catalog, out)
+    charts = write_charts(settings, catalog)
+    out.print(f"fan charts: {', '.join(path.name for path in charts)} in {settings.charts_path}", soft_wrap=True)
+    out.print(f"runs and charts in the Dagster UI: make up, then http://{settings.host}:{settings.ui_port}")
+    _finish(result.summary, result.failed)
+
+
+@app.command()
+def materialize(
+    pairs: PairsOption = None,
+    select: Annotated[str | None, typer.Option(help="Comma-separated asset keys, e.g. bars/1d,features/core")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the night, or only the selected assets, for all pairs or the given ones."""
+    from fx_assets.commands.night import run_night, run_selection
+
+    settings = get_settings()
+    catalog = _catalog(settings)
+    chosen = _chosen(catalog, pairs)
+    if select is None:
+        result = run_night(settings, catalog, chosen, err)
+    else:
+        result = run_selection(settings, _asset_keys(select), chosen, err)
+    if as_json:
+        _print_json({"computed": result.computed, "reused": result.reused, "failed": result.failed})
+    _finish(result.summary, result.failed, quiet=as_json)
+
+
+@app.command()
+def train(
+    config: Annotated[Path | None, typer.Option(help="A model's YAML file, e.g. configs/models/usdjpy.yaml")] = None,
+    model: Annotated[str | None, typer.Option(help="Or its model_id")] = None,
+    pairs: PairsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a model's checkpoint, with what it needs upstream, as Dagster runs."""
+    import dagster as dg
+
+    from fx_assets.commands.night import run_selection
+    from fx_assets.orchestration import keys
+
+    settings = get_settings()
+    catalog = _catalog(settings)
+    if (config is None) == (model is None):
+        raise typer.BadParameter("give one of --config FILE and --model MODEL_ID")
+    try:
+        spec = catalog.model(model if model is not None else _model_of(config, settings))
+    except SpecError as error:
+        _fail(str(error))
+    chosen = [pair for pair in catalog.pairs_of(spec) if pairs is None or pair in _chosen(catalog, pairs)]
+    upstream = dg.AssetSelection.assets(keys.checkpoint(spec.model_id)).upstream()
+    result = run_selection(settings, _resolve(upstream), chosen, err)
+    if as_json:
+        _print_json({"computed": result.computed, "reused": result.reused, "failed": result.failed})
+    _finish(result.summary, result.failed, quiet=as_json)
+
+
+@app.command()
+def forecast(
+    pair: Annotated[str, typer.Argument(help="Currency pair, e.g. EURUSD")],
+    model: Annotated[str | None, typer.Option(help="Model id; the pair's champion where not given")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the latest forecast of a pair as it was published."""
+    from fx_assets.commands.report import latest_document, print_document
+
+    settings = get_settings()
+    catalog = _catalog(settings)
+    name = _chosen(catalog, pair)[0]
+    try:
+        document = latest_document(settings, catalog, name, model)
+    except LookupError as error:
+        _fail(str(error))
+    if as_json:
+        _print_json(document.model_dump(mode="json"))
+    else:
+        print_document(document, out)
+
+
+@app.command()
+def serve(
+    port: Annotated[int | None, typer.Option(help="Port; FX_API_PORT where not given, 0 for a free one")] = None,
+) -> None:
+    """Serve the forecasts over HTTP on loopback."""
+    from serving.main import run
+
+    settings = get_settings()
+    run(settings, settings.api_port if port is None else port)
+
+
+@app.command()
+def up() -> None:
+    """Start the Dagster UI, its daemon and the forecast API; Ctrl-C ends all of them."""
+    from fx_assets.commands.processes import PortTaken
+    from fx_assets.commands.processes import up as start
+
+    try:
+        code = start(get_settings(), err)
+    except PortTaken as error:
+        _fail(str(error))
+    raise typer.Exit(code)
+
+
+def _model_of(config: Path | None, settings: Settings) -> str:
+    assert config is not None
+    folder = settings.configs / "models"
+    if config.resolve().parent != folder.resolve():
+        _fail(f"{config} is not in {folder}: a model becomes assets by its file there; move it and try again")
+    if not config.exists():
+        _fail(f"{config} does not exist.{nearest(config.stem, [path.stem for path in folder.glob('*.yaml')])}")
+    from fx_assets.specs import yaml_nodes
+
+    try:
+        value = yaml_nodes.read(config).value
+    except yaml_nodes.YamlError as error:
+        _fail(f"{config}:{error.line}: {error}")
+    return str(value.get("model_id", config.stem)) if isinstance(value, dict) else config.stem
+
+
+def _asset_keys(select: str) -> set[Any]:
+    import dagster as dg
+
+    from fx_assets.definitions import defs
+
+    known = defs.resolve_asset_graph().materializable_asset_keys
+    by_name = {key.to_user_string(): key for key in known}
+    chosen = set()
+    for name in (part.strip() for part in select.split(",")):
+        if name not in by_name:
+            raise typer.BadParameter(f"unknown asset {name!r}.{nearest(name, by_name)}", param_hint="--select")
+        chosen.add(dg.AssetKey(by_name[name].path))
+    return chosen
+
+
+def _resolve(selection: Any) -> set[Any]:
+    from fx_assets.definitions import defs
+
+    resolved: set[Any] = selection.resolve(defs.resolve_asset_graph())
+    return resolved
+
+
+def _finish(summary: str, failed: list[str], *, quiet: bool = False) -> None:
+    for reason in failed:
+        err.print(reason, style="red", highlight=False, soft_wrap=True)
+    if not quiet:
+        out.print(summary)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _fail(message: str) -> Any:
+    err.print(message, style="red", highlight=False, soft_wrap=True)
+    raise typer.Exit(1)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except SpecError as error:
+        err.print(str(error), style="red", highlight=False, soft_wrap=True)
+        raise SystemExit(1) from error

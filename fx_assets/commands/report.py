@@ -1,0 +1,172 @@
+"""What was forecast, and how well: the table of `make demo`, one document, the fan charts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+
+from fx_assets.forecasting.champion import champion_of
+from fx_assets.forecasting.charts import fan_chart
+from fx_assets.forecasting.document import ForecastDocument, HorizonForecast, with_evaluation
+from fx_assets.forecasting.freshness import as_served
+from fx_assets.forecasting.scores import summaries
+from fx_assets.forecasting.table import latest
+from fx_assets.orchestration.resources import Stores
+from fx_assets.settings import Settings
+from fx_assets.specs.loader import Catalog
+from fx_assets.storage.errors import NoData
+from fx_assets.timegrid.calendars import calendar
+
+SHOWN = (1, 5, 20)
+
+
+def served_documents(stores: Stores, catalog: Catalog, pair: str) -> list[ForecastDocument]:
+    """The newest forecast of each model for a pair, with freshness as of now and what it scored."""
+    spec = catalog.pairs[pair]
+    try:
+        heads = latest(stores.lake.read("forecasts", pair))
+    except NoData:
+        return []
+    scored = _summaries(stores, pair)
+    now = datetime.now(UTC)
+    return [
+        with_evaluation(
+            as_served(document, calendar(spec.calendar), spec.freshness, now),
+            scored.get((pair, document.model_id, document.model_version)),
+        )
+        for document in heads
+        if document.model_id in catalog.models
+    ]
+
+
+def latest_document(settings: Settings, catalog: Catalog, pair: str, model: str | None) -> ForecastDocument:
+    """The newest forecast of one model, or of the champion. Raises `LookupError` saying what to do."""
+    wanted = model or champion_of(catalog.models, pair, catalog.pairs[pair].frequencies[0], catalog.pairs)
+    documents = served_documents(Stores(settings), catalog, pair)
+    for document in documents:
+        if document.model_id == wanted:
+            return document
+    have = ", ".join(document.model_id for document in documents) or "none yet"
+    raise LookupError(
+        f"no forecast of {pair} by {wanted!r} (there are: {have}); run: fx-assets materialize --pairs {pair}"
+    )
+
+
+def print_report(settings: Settings, catalog: Catalog, console: Console) -> None:
+    """One row per pair and model: what it forecasts, and its one-day CRPS against the random walk's."""
+    stores = Stores(settings)
+    table = Table(title="Median and 80 % range of the price; one-day CRPS in basis points on the held-out last year")
+    for name in ("pair", "model", "as of"):
+        table.add_column(name)
+    for h in SHOWN:
+        table.add_column(f"{h} day{'s' if h > 1 else ''}", justify="right")
+    for name in ("CRPS", "random walk", "ratio", "windows"):
+        table.add_column(name, justify="right")
+    retrospective = stale = 0
+    for pair in catalog.pairs:
+        for document in served_documents(stores, catalog, pair):
+            table.add_row(*_row(document))
+            stale += document.stale
+            retrospective += any(horizon.retrospective for horizon in document.horizons)
+        table.add_section()
+    console.print(table)
+    console.print(
+        "random walk: repeats the last price, normal, constant volatility of the training rows. windows: independent "
+        "(non-overlapping) one-day forecasts.\nNo significance test has been made: a ratio under 1 is not yet skill."
+    )
+    if stale:
+        console.print(f"* stale: newer prices are due than {stale} of these forecasts have seen")
+    if retrospective:
+        console.print(f"{retrospective} forecasts are retrospective at some horizon: issued after its target time")
+
+
+def _row(document: ForecastDocument) -> list[str]:
+    by_step = {horizon.h: horizon for horizon in document.horizons}
+    scored = document.evaluation
+    return [
+        document.pair,
+        document.model_id,
+        f"{document.data_as_of}{'*' if document.stale else ''}",
+        *(_range(by_step[h], document.pip) if h in by_step else "" for h in SHOWN),
+        *(
+            ("not scored", "", "", "")
+            if scored is None
+            else (
+                f"{scored.crps:.2f}",
+                f"{scored.crps_random_walk:.2f}",
+                f"{scored.ratio:.4f}",
+                str(scored.independent_windows),
+            )
+        ),
+    ]
+
+
+def _range(horizon: HorizonForecast, pip: float) -> str:
+    digits = len(f"{pip:.10f}".rstrip("0").split(".")[1])
+    median = f"{horizon.median:.{digits}f}"
+    if "0.1" not in horizon.quantiles or "0.9" not in horizon.quantiles:
+        return median
+    return f"{median} [{horizon.quantiles['0.1']:.{digits}f} {horizon.quantiles['0.9']:.{digits}f}]"
+
+
+def print_document(document: ForecastDocument, console: Console) -> None:
+    """One forecast for people."""
+    state = "stale" if document.stale else "fresh"
+    console.print(
+        f"{document.pair} by {document.model_id} (champion: {document.champion}), "
+        f"as of {document.data_as_of} ({state}), last price {document.last_price}"
+    )
+    table = Table()
+    for name in ("days", "target", "median", "80 % range", "volatility", ""):
+        table.add_column(name)
+    for horizon in document.horizons:
+        low, high = horizon.quantiles.get("0.1"), horizon.quantiles.get("0.9")
+        table.add_row(
+            str(horizon.h),
+            str(horizon.target_date),
+            f"{horizon.median:.6g}",
+            "" if low is None or high is None else f"{low:.6g} to {high:.6g}",
+            f"{horizon.volatility:.4%}",
+            "retrospective" if horizon.retrospective else "",
+        )
+    console.print(table)
+    scored = document.evaluation
+    if scored is not None:
+        console.print(
+            f"one-day CRPS {scored.crps:.2f} bp, random walk {scored.crps_random_walk:.2f} bp, ratio {scored.ratio:.4f} "
+            f"on {scored.independent_windows} independent windows"
+        )
+    for note in document.notes:
+        console.print(note)
+
+
+def write_charts(settings: Settings, catalog: Catalog) -> list[Path]:
+    """A fan chart of each pair's champion as PNG in `settings.charts_path`; returns the paths."""
+    stores = Stores(settings)
+    settings.charts_path.mkdir(parents=True, exist_ok=True)
+    return [path for pair in catalog.pairs for path in _chart(stores, settings, catalog, pair)]
+
+
+def _chart(stores: Stores, settings: Settings, catalog: Catalog, pair: str) -> Iterator[Path]:
+    documents = served_documents(stores, catalog, pair)
+    for document in documents:
+        if document.model_id == document.champion:
+            path = settings.charts_path / f"{pair}.png"
+            path.write_bytes(fan_chart(_tail(stores, document), document))
+            yield path
+
+
+def _tail(stores: Stores, document: ForecastDocument) -> pa.Table:
+    return stores.lake.read(f"bars/{document.frequency}", document.pair)
+
+
+def _summaries(stores: Stores, pair: str) -> dict[tuple[str, str, str], dict[int, dict[str, object]]]:
+    try:
+        return summaries(stores.lake.read("scores", pair))
+    except NoData:
+        return {}
