@@ -46,7 +46,7 @@ def publish_checkpoint(
     or a cancel took over; then nothing is registered and the staged files are removed.
     """
     asset = context.asset_key.to_user_string()
-    lease = stores.control.acquire(asset, scope, context.run_id)
+    lease = stores.control.acquire(asset, scope, context.run.run_id)
     last = _newest(context, stores, model_id, scope)
     if last is not None and last.manifest["fingerprint"] == fingerprint:
         yield _result(last.manifest, reused=True, facts=facts)

@@ -27,7 +27,7 @@ def gather(settings: Settings, catalog: Catalog, rooms: Iterable[Room]) -> dg.De
         asset_checks=checks,
         jobs=made,
         schedules=[nightly_schedule(catalog)],
-        sensors=[waves_sensor(catalog, [job.name for job in made], timedelta(minutes=settings.night_deadline_minutes))],
+        sensors=[waves_sensor(catalog, made, timedelta(minutes=settings.night_deadline_minutes))],
         # The default executor starts a process a step, 3 to 7 CPU seconds each; trainings have their own child.
         executor=dg.in_process_executor,
         resources={"lake": LakeResource()},

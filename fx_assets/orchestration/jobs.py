@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as Job
 
 from fx_assets.orchestration import keys, nights, partitions
 from fx_assets.specs.loader import Catalog
 from fx_assets.specs.schema import ModelSpec
 
 
-def build(catalog: Catalog) -> list[UnresolvedAssetJobDefinition]:
+def build(catalog: Catalog) -> list[Job]:
     """All jobs of a catalog: one over all pairs, one or two for each other model, and freshness."""
     return [
         _pairs_job(catalog),
@@ -23,7 +23,7 @@ def build(catalog: Catalog) -> list[UnresolvedAssetJobDefinition]:
     ]
 
 
-def _pairs_job(catalog: Catalog) -> UnresolvedAssetJobDefinition:
+def _pairs_job(catalog: Catalog) -> Job:
     frequencies = sorted({f for pair in catalog.pairs.values() for f in pair.frequencies})
     selected = [keys.RAW, *(keys.bars(f) for f in frequencies), *(keys.features(n) for n in catalog.features)]
     for spec in nights.nightly_models(catalog):
@@ -37,7 +37,7 @@ def _pairs_job(catalog: Catalog) -> UnresolvedAssetJobDefinition:
     )
 
 
-def _own_jobs(spec: ModelSpec, catalog: Catalog) -> list[UnresolvedAssetJobDefinition]:
+def _own_jobs(spec: ModelSpec, catalog: Catalog) -> list[Job]:
     if nights.is_shared(spec):
         return []
     own = partitions.of_model(spec, catalog)

@@ -53,7 +53,7 @@ def publish_table(
     committed, and the last good version stays. Raises `LeaseLost` when a newer run or a cancel took over.
     """
     asset = context.asset_key.to_user_string()
-    lease = stores.control.acquire(asset, pair, context.run_id)
+    lease = stores.control.acquire(asset, pair, context.run.run_id)
     last = stores.lake.state(table, pair, asset=asset)
     if last is not None and last.fingerprint == fingerprint:
         yield reused(last)
@@ -67,7 +67,7 @@ def publish_table(
         content_hash=table_hash(draft.table),
         checks=tuple(draft.checks),
         rows=draft.table.num_rows,
-        run_id=context.run_id,
+        run_id=context.run.run_id,
         committed_at=datetime.now(UTC),
         metadata=dict(draft.facts),
     )
@@ -88,7 +88,7 @@ def guard(
 
 def being_cancelled(context: dg.AssetExecutionContext) -> bool:
     """Whether this run was asked to stop, from the UI or anywhere else."""
-    run = context.instance.get_run_by_id(context.run_id)
+    run = context.instance.get_run_by_id(context.run.run_id)
     return run is None or run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 
 

@@ -1,13 +1,12 @@
 """The nightly schedule, and the sensor that launches one wave after the other."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
 from fx_assets.orchestration import nights
+from fx_assets.orchestration.jobs import Job
 from fx_assets.orchestration.nights import LAUNCH_TAG, NIGHT_TAG, PAIRS_TAG, WAVE_TAG, Launch
 from fx_assets.specs.loader import Catalog
 from fx_assets.timegrid.calendars import calendar
@@ -45,12 +44,12 @@ def nightly_schedule(catalog: Catalog) -> dg.ScheduleDefinition:
     return nightly
 
 
-def waves_sensor(catalog: Catalog, jobs: list[str], deadline: timedelta) -> dg.SensorDefinition:
+def waves_sensor(catalog: Catalog, jobs: Sequence[Job], deadline: timedelta) -> dg.SensorDefinition:
     """Launch waves 2 and 3 of the newest night when the wave before has ended or is overdue."""
 
     @dg.sensor(
         name="night_waves",
-        job_names=jobs,
+        jobs=jobs,
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="When every run of a wave has ended, failed ones too, or its deadline passed: the next wave.",

@@ -1,0 +1,75 @@
+"""`checkpoints/<model_id>`: trained models, registered as the last step."""
+
+import logging
+from collections.abc import Iterator
+
+import dagster as dg
+
+from fx_assets.models.registry import predictor_class
+from fx_assets.orchestration import keys, partitions
+from fx_assets.orchestration.checkpoints import publish_checkpoint
+from fx_assets.orchestration.publish import Event
+from fx_assets.orchestration.resources import LakeResource, Stores
+from fx_assets.specs.loader import Catalog
+from fx_assets.specs.schema import ModelSpec
+from fx_assets.training.records import Progress
+from fx_assets.training.request import Request, prepare, run
+from fx_assets.training.version import CODE_VERSION
+
+PANEL = "panel"
+_log = logging.getLogger("fx_assets.training")
+
+
+def build(catalog: Catalog) -> list[dg.AssetsDefinition]:
+    """One checkpoint asset for each model: partitioned by pair, or one for the whole panel."""
+    return [_checkpoint(spec, catalog) for spec in catalog.models.values()]
+
+
+def _checkpoint(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
+    panel = spec.scope == "panel"
+    upstream = [keys.bars(spec.frequency), *([keys.features(spec.features)] if spec.features else [])]
+    pairs = catalog.pairs_of(spec)
+    in_child = predictor_class(spec.kind).trainer == "lightning"
+
+    @dg.asset(
+        key=keys.checkpoint(spec.model_id),
+        deps=[partitions.every_pair(key, pairs) if panel else partitions.same_pair(key) for key in upstream],
+        partitions_def=None if panel else partitions.of_model(spec, catalog),
+        group_name=spec.model_id,
+        kinds={"pytorch", "onnx"} if in_child else {"numpy"},
+        owners=keys.OWNERS,
+        code_version=str(CODE_VERSION),
+        # Trainings take turns: the pool has one slot.
+        pool="gpu" if in_child else None,
+        description=f"{spec.description or spec.kind}. Trained on the rows before the held-out last year; "
+        f"trained again when a new {spec.training.refit_every} begins, or when data, config or code change.",
+        metadata={"kind": spec.kind, "scope": spec.scope, "horizon": spec.horizon, "window": spec.window},
+    )
+    def checkpoint(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Event]:
+        stores = lake.stores()
+        request = _request(context, stores, catalog, spec, pairs if panel else (context.partition_key,))
+
+        def report(progress: Progress) -> None:
+            context.log.info(str(progress))
+            _log.info("%s", progress)
+
+        yield from publish_checkpoint(
+            context,
+            stores,
+            model_id=spec.model_id,
+            scope=PANEL if panel else context.partition_key,
+            fingerprint=request.fingerprint,
+            train=lambda: run(request, settings=stores.settings, report=report, run_id=context.run.run_id),
+            facts={"pairs": ", ".join(request.histories)},
+        )
+
+    return checkpoint
+
+
+def _request(
+    context: dg.AssetExecutionContext, stores: Stores, catalog: Catalog, spec: ModelSpec, pairs: tuple[str, ...]
+) -> Request:
+    request = prepare(stores.lake, catalog, spec, pairs)
+    for pair, reason in request.missing.items():
+        context.log.warning(f"{spec.model_id} is trained without {pair}: {reason}")
+    return request
