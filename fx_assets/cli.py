@@ -22,7 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 # Reports go to standard output, everything about them to standard error: `--json` stays one document.
-out = Console()
+# Into a file or a pipe there is no terminal width to obey, and a cut table would be of no use.
+out = Console(width=None if sys.stdout.isatty() else 140)
 err = Console(stderr=True)
 
 PairsOption = Annotated[str | None, typer.Option("--pairs", help="Comma-separated pairs; all where not given")]

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from fx_assets.forecasting.champion import champion_of
-from fx_assets.forecasting.charts import fan_chart
+from fx_assets.forecasting.charts import decimals, fan_chart
 from fx_assets.forecasting.document import ForecastDocument, HorizonForecast, with_evaluation
 from fx_assets.forecasting.freshness import as_served
 from fx_assets.forecasting.scores import summaries
@@ -23,6 +24,7 @@ from fx_assets.storage.errors import NoData
 from fx_assets.timegrid.calendars import calendar
 
 SHOWN = (1, 5, 20)
+WIDE = 132
 
 
 def served_documents(stores: Stores, catalog: Catalog, pair: str) -> list[ForecastDocument]:
@@ -60,58 +62,66 @@ def latest_document(settings: Settings, catalog: Catalog, pair: str, model: str 
 def print_report(settings: Settings, catalog: Catalog, console: Console) -> None:
     """One row per pair and model: what it forecasts, and its one-day CRPS against the random walk's."""
     stores = Stores(settings)
-    table = Table(title="Median and 80 % range of the price; one-day CRPS in basis points on the held-out last year")
+    # A narrow terminal gets the range under the median, so that nothing is cut off.
+    between = " " if console.width >= WIDE else "\n"
+    table = Table(
+        title="Median and 80 % range of the price; one-day CRPS in basis points on the held-out last year",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     for name in ("pair", "model", "as of"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=True)
     for h in SHOWN:
-        table.add_column(f"{h} day{'s' if h > 1 else ''}", justify="right")
-    for name in ("CRPS", "random walk", "ratio", "windows"):
-        table.add_column(name, justify="right")
-    retrospective = stale = 0
+        table.add_column(f"{h} day{'s' if h > 1 else ''}", no_wrap=True)
+    for name in ("CRPS", "walk", "ratio", "windows"):
+        table.add_column(name, justify="right", no_wrap=True)
+    late = stale = 0
     for pair in catalog.pairs:
         for document in served_documents(stores, catalog, pair):
-            table.add_row(*_row(document))
+            table.add_row(*_row(document, between))
             stale += document.stale
-            retrospective += any(horizon.retrospective for horizon in document.horizons)
+            late += any(horizon.retrospective for horizon in document.horizons)
         table.add_section()
     console.print(table)
     console.print(
-        "random walk: repeats the last price, normal, constant volatility of the training rows. windows: independent "
-        "(non-overlapping) one-day forecasts.\nNo significance test has been made: a ratio under 1 is not yet skill."
+        "walk: repeats the last price, normal, constant volatility of the training rows. windows: independent one-day "
+        "forecasts.\nNo significance test has been made: a ratio under 1 is not yet skill.",
+        soft_wrap=True,
     )
     if stale:
-        console.print(f"* stale: newer prices are due than {stale} of these forecasts have seen")
-    if retrospective:
-        console.print(f"{retrospective} forecasts are retrospective at some horizon: issued after its target time")
+        console.print(f"* {stale} forecasts are stale: the market has newer prices than they were made from")
+    if late:
+        console.print(
+            f"{late} forecasts are retrospective at some horizons: issued after the price they forecast was set"
+        )
 
 
-def _row(document: ForecastDocument) -> list[str]:
+def _row(document: ForecastDocument, between: str) -> list[str]:
     by_step = {horizon.h: horizon for horizon in document.horizons}
     scored = document.evaluation
+    figures = (
+        ("not scored", "", "", "")
+        if scored is None
+        else (
+            f"{scored.crps:.2f}",
+            f"{scored.crps_random_walk:.2f}",
+            f"{scored.ratio:.4f}",
+            str(scored.independent_windows),
+        )
+    )
     return [
         document.pair,
         document.model_id,
         f"{document.data_as_of}{'*' if document.stale else ''}",
-        *(_range(by_step[h], document.pip) if h in by_step else "" for h in SHOWN),
-        *(
-            ("not scored", "", "", "")
-            if scored is None
-            else (
-                f"{scored.crps:.2f}",
-                f"{scored.crps_random_walk:.2f}",
-                f"{scored.ratio:.4f}",
-                str(scored.independent_windows),
-            )
-        ),
+        *(_range(by_step[h], decimals(document.pip), between) if h in by_step else "" for h in SHOWN),
+        *figures,
     ]
 
 
-def _range(horizon: HorizonForecast, pip: float) -> str:
-    digits = len(f"{pip:.10f}".rstrip("0").split(".")[1])
+def _range(horizon: HorizonForecast, digits: int, between: str) -> str:
     median = f"{horizon.median:.{digits}f}"
-    if "0.1" not in horizon.quantiles or "0.9" not in horizon.quantiles:
-        return median
-    return f"{median} [{horizon.quantiles['0.1']:.{digits}f} {horizon.quantiles['0.9']:.{digits}f}]"
+    low, high = horizon.quantiles.get("0.1"), horizon.quantiles.get("0.9")
+    return median if low is None or high is None else f"{median}{between}{low:.{digits}f}..{high:.{digits}f}"
 
 
 def print_document(document: ForecastDocument, console: Console) -> None:
@@ -138,8 +148,8 @@ def print_document(document: ForecastDocument, console: Console) -> None:
     scored = document.evaluation
     if scored is not None:
         console.print(
-            f"one-day CRPS {scored.crps:.2f} bp, random walk {scored.crps_random_walk:.2f} bp, ratio {scored.ratio:.4f} "
-            f"on {scored.independent_windows} independent windows"
+            f"one-day CRPS {scored.crps:.2f} bp, random walk {scored.crps_random_walk:.2f} bp, "
+            f"ratio {scored.ratio:.4f} on {scored.independent_windows} independent windows"
         )
     for note in document.notes:
         console.print(note)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as Job
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from fx_assets.orchestration import keys, nights, partitions
 from fx_assets.specs.loader import Catalog
 from fx_assets.specs.schema import ModelSpec
+
+# What `define_asset_job` returns; Dagster names it in no public module.
+Job = UnresolvedAssetJobDefinition
 
 
 def build(catalog: Catalog) -> list[Job]:

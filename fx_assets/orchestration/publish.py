@@ -6,6 +6,7 @@ could run. The state that the guard reads lies in the lake, beside the data it d
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -28,13 +29,15 @@ class Draft:
     """What an asset computed and would publish.
 
     `facts` are plain numbers and texts that are stored and shown again when the asset is reused;
-    `shown` is metadata for this run only (charts, tables).
+    `shown` is metadata for this run only (charts, tables). `unchanged` says that the rows are on
+    record already: then nothing is written.
     """
 
     table: pa.Table
     checks: Sequence[CheckOutcome] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     shown: Mapping[str, Any] = field(default_factory=dict)
+    unchanged: bool = False
 
 
 def publish_table(
@@ -60,6 +63,9 @@ def publish_table(
         return
     draft = compute()
     yield from refuse_failed(draft.checks)
+    if draft.unchanged and last is not None:
+        yield reused(last)
+        return
     state = State(
         asset=asset,
         pair=pair,
@@ -127,6 +133,11 @@ def check_result(outcome: CheckOutcome) -> dg.AssetCheckResult:
 def check_specs(asset: dg.AssetKey, names: Mapping[str, bool]) -> list[dg.AssetCheckSpec]:
     """Specs of an asset's checks: name to whether it blocks."""
     return [dg.AssetCheckSpec(name, asset=asset, blocking=blocking) for name, blocking in names.items()]
+
+
+def inline_png(picture: bytes, title: str) -> dg.MarkdownMetadataValue:
+    """A PNG as metadata that the UI shows in place."""
+    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(picture).decode()})")
 
 
 def table_schema(table: pa.Table) -> dict[str, Any]:

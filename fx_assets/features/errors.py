@@ -1,0 +1,15 @@
+"""Errors of the features room."""
+
+from __future__ import annotations
+
+
+class FeatureError(ValueError):
+    """Features cannot be built from these bars; the message names column, time and remedy."""
+
+
+class DuplicateStageError(TypeError):
+    """Two stages claim one name."""
+
+
+class UnknownStageError(LookupError):
+    """No stage has this name; the message gives the nearest one."""

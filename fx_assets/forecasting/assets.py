@@ -1,0 +1,134 @@
+"""`forecasts/<model_id>`: what each model says of each pair, appended and never changed."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from fx_assets.forecasting.batch import issue
+from fx_assets.forecasting.champion import champion_of, served_by_default
+from fx_assets.forecasting.charts import fan_chart
+from fx_assets.forecasting.document import ForecastDocument, same_content
+from fx_assets.forecasting.freshness import behind
+from fx_assets.forecasting.quality import CHECKS, check_forecast
+from fx_assets.forecasting.table import latest, to_table
+from fx_assets.forecasting.version import CODE_VERSION
+from fx_assets.models.manifest import Manifest
+from fx_assets.models.stored import Inputs, bars_table, load_inputs
+from fx_assets.orchestration import keys, partitions
+from fx_assets.orchestration.publish import Draft, Event, check_specs, inline_png, publish_table
+from fx_assets.orchestration.resources import LakeResource, Stores
+from fx_assets.orchestration.upstream import require_version
+from fx_assets.prices.sources.base import source
+from fx_assets.specs.loader import Catalog
+from fx_assets.specs.schema import ModelSpec, PairSpec
+from fx_assets.storage.errors import NoData
+from fx_assets.storage.hashing import fingerprint
+
+TABLE = "forecasts"
+
+
+def build(catalog: Catalog) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
+    """One forecast asset for each model, and the check for stale pairs."""
+    return [*(_forecast(spec, catalog) for spec in catalog.models.values()), _freshness(catalog)]
+
+
+def _forecast(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
+    key, panel = keys.forecast(spec.model_id), spec.scope == "panel"
+    upstream = [keys.bars(spec.frequency), *([keys.features(spec.features)] if spec.features else [])]
+    trained = keys.checkpoint(spec.model_id)
+
+    @dg.asset(
+        key=key,
+        deps=[*map(partitions.same_pair, upstream), trained if panel else partitions.same_pair(trained)],
+        partitions_def=partitions.of_model(spec, catalog),
+        group_name=spec.model_id,
+        kinds={"onnx" if spec.kind == "itransformer" else "numpy", "deltalake"},
+        owners=keys.OWNERS,
+        code_version=str(CODE_VERSION),
+        check_specs=check_specs(key, CHECKS),
+        description=f"{spec.description or spec.kind}: median, volatility and quantiles for every step to "
+        f"{spec.horizon} bars ahead. A run again adds a revision; nothing is overwritten.",
+    )
+    def forecast(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Event]:
+        stores, pair = lake.stores(), catalog.pairs[context.partition_key]
+        version = require_version(stores, spec.model_id, "panel" if panel else pair.pair)
+        inputs = load_inputs(stores.lake, stores.artifacts, version, pair.pair, spec, catalog.features)
+        champion = champion_of(catalog.models, pair.pair, spec.frequency, catalog.pairs)
+        yield from publish_table(
+            context,
+            stores,
+            table=TABLE,
+            pair=pair.pair,
+            fingerprint=fingerprint(version.version, inputs.data_version, champion, _pair_config(pair), CODE_VERSION),
+            compute=lambda: _draft(stores, pair, inputs, champion, context.run.run_id),
+            mode="append",
+        )
+
+    return forecast
+
+
+def _pair_config(pair: PairSpec) -> dict[str, object]:
+    return pair.model_dump(mode="json")
+
+
+def _draft(stores: Stores, pair: PairSpec, inputs: Inputs, champion: str, run_id: str) -> Draft:
+    document = issue(
+        inputs.predictor,
+        inputs.history,
+        pair,
+        manifest=Manifest.model_validate(inputs.manifest),
+        kind_of_price=source(pair.source.kind).kind_of_price,
+        champion=champion,
+        now=datetime.now(UTC),
+        data_version=inputs.data_version,
+        run_id=run_id,
+    )
+    spec = inputs.predictor.spec
+    first = document.horizons[0]
+    facts = {
+        "origin": document.origin.isoformat(),
+        "last_price": document.last_price,
+        "median_1": first.median,
+        "volatility_1": first.volatility,
+        **{f"quantile_1/{level}": price for level, price in first.quantiles.items()},
+        "stale": document.stale,
+        "model_version": document.model_version,
+    }
+    chart = fan_chart(stores.lake.read(bars_table(spec), pair.pair), document)
+    return Draft(
+        to_table(document),
+        check_forecast(document, pair, inputs.history.closes[-spec.window :]),
+        facts,
+        {"fan_chart": inline_png(chart, f"fan chart of {pair.pair}")},
+        unchanged=any(same_content(document, head) for head in _heads(stores, pair.pair, spec.model_id)),
+    )
+
+
+def _heads(stores: Stores, pair: str, model_id: str | None = None) -> list[ForecastDocument]:
+    try:
+        return latest(stores.lake.read(TABLE, pair), model_id=model_id)
+    except NoData:
+        return []
+
+
+def _freshness(catalog: Catalog) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=keys.RAW,
+        name="freshness",
+        description="Pairs whose forecast is missing or made from stale prices: the same that /readyz names.",
+    )
+    def freshness(lake: LakeResource) -> dg.AssetCheckResult:
+        stores = lake.stores()
+        served = {pair: served_by_default(_heads(stores, pair)) for pair in catalog.pairs}
+        found = behind(served, catalog.pairs, datetime.now(UTC))
+        late = [f"{pair}: no price for {missed} open trading dates" for pair, missed in found.stale.items()]
+        late += [f"{pair}: no forecast" for pair in found.missing]
+        return dg.AssetCheckResult(
+            passed=not late,
+            severity=dg.AssetCheckSeverity.WARN,
+            description="; ".join(late) or "Every pair is fresh",
+            metadata={"stale": len(found.stale), "missing": len(found.missing), "pairs": len(catalog.pairs)},
+        )
+
+    return freshness

@@ -1,0 +1,137 @@
+"""Forecasts as rows: one per pair, model, origin, issue and horizon, appended and never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fx_assets.forecasting.document import ForecastDocument, level_key
+
+_UTC = pa.timestamp("us", tz="UTC")
+_DOCUMENT_FIELDS = (
+    pa.field("pair", pa.string()),
+    pa.field("model_id", pa.string()),
+    pa.field("model_version", pa.string()),
+    pa.field("kind", pa.string()),
+    pa.field("frequency", pa.string()),
+    pa.field("origin", _UTC),
+    pa.field("data_as_of", pa.date32()),
+    pa.field("issued_at", _UTC),
+    pa.field("valid_until", _UTC),
+    pa.field("stale", pa.bool_()),
+    pa.field("revision", pa.string()),
+    pa.field("in_sample", pa.bool_()),
+    pa.field("last_price", pa.float64()),
+    pa.field("pip", pa.float64()),
+    pa.field("target", pa.string()),
+    pa.field("champion", pa.string()),
+    pa.field("verdict", pa.string()),
+    pa.field("signal", pa.float64()),
+    pa.field("notes", pa.list_(pa.string())),
+)
+_LINEAGE_FIELDS = (
+    pa.field("data_version", pa.string()),
+    pa.field("feature_schema_hash", pa.string()),
+    pa.field("config_hash", pa.string()),
+    pa.field("code_version", pa.string()),
+    pa.field("run_id", pa.string()),
+    pa.field("trained_until", _UTC),
+)
+_HORIZON_FIELDS = (
+    pa.field("h", pa.int32()),
+    pa.field("target_date", pa.date32()),
+    pa.field("target_time", _UTC),
+    pa.field("retrospective", pa.bool_()),
+    pa.field("median", pa.float64()),
+    pa.field("volatility", pa.float64()),
+    pa.field("levels", pa.list_(pa.float64())),
+    pa.field("quantiles", pa.list_(pa.float64())),
+)
+FORECAST_SCHEMA = pa.schema([*_DOCUMENT_FIELDS, *_LINEAGE_FIELDS, *_HORIZON_FIELDS])
+
+# Which rows are one document.
+ISSUE_KEY = ("pair", "model_id", "frequency", "origin", "issued_at", "model_version", "run_id")
+
+
+def to_table(document: ForecastDocument) -> pa.Table:
+    """`document` as rows of `FORECAST_SCHEMA`, one per horizon. `evaluation` is not stored: see `scores`."""
+    # Attributes, not model_dump: it would turn tuples and datetimes through more hands than needed.
+    shared = {field.name: getattr(document, field.name) for field in _DOCUMENT_FIELDS}
+    shared["notes"] = list(document.notes)
+    shared |= {field.name: getattr(document.lineage, field.name) for field in _LINEAGE_FIELDS}
+    rows = [
+        shared
+        | {field.name: getattr(horizon, field.name) for field in _HORIZON_FIELDS[:-2]}
+        | {
+            "levels": [float(level) for level in horizon.quantiles],
+            "quantiles": list(horizon.quantiles.values()),
+        }
+        for horizon in document.horizons
+    ]
+    return pa.Table.from_pylist(rows, schema=FORECAST_SCHEMA)
+
+
+def documents(table: pa.Table) -> list[ForecastDocument]:
+    """The documents that `table` holds, by pair, model, origin and issue.
+
+    Raises pydantic's `ValidationError`, naming the field, for rows that are no whole document.
+    """
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in table.select(FORECAST_SCHEMA.names).to_pylist():
+        groups.setdefault(tuple(row[name] for name in ISSUE_KEY), []).append(row)
+    return [_document(groups[key]) for key in sorted(groups)]
+
+
+def latest(
+    table: pa.Table, *, model_id: str | None = None, frequency: str | None = None, as_of: datetime | None = None
+) -> list[ForecastDocument]:
+    """The head of each pair, model and frequency in `table`, in that order.
+
+    The head is the newest origin among rows with `issued_at <= as_of`, then the newest issue of it: what
+    a reader would have been served at `as_of` (aware; default: now and ever). Empty where there is none.
+    """
+    if as_of is not None and as_of.tzinfo is None:
+        raise ValueError("as_of has no time zone; give an aware time such as 2026-10-30T21:00:00Z")
+    if model_id is not None:
+        table = table.filter(pc.equal(table.column("model_id"), model_id))
+    if frequency is not None:
+        table = table.filter(pc.equal(table.column("frequency"), frequency))
+    if as_of is not None:
+        table = table.filter(pc.less_equal(table.column("issued_at"), pa.scalar(as_of, type=_UTC)))
+    # A head is chosen from small keys first: histories are long, and decoding their rows is slow.
+    keys = table.group_by(list(ISSUE_KEY)).aggregate([]).to_pylist()
+    heads: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for key in keys:
+        name = (key["pair"], key["model_id"], key["frequency"])
+        if name not in heads or _rank(key) > _rank(heads[name]):
+            heads[name] = key
+    return [documents(_rows(table, heads[name]))[0] for name in sorted(heads)]
+
+
+def _rank(key: dict[str, Any]) -> tuple[Any, ...]:
+    return key["origin"], key["issued_at"], key["model_version"], key["run_id"]
+
+
+def _rows(table: pa.Table, key: dict[str, Any]) -> pa.Table:
+    mask = pc.equal(table.column("pair"), key["pair"])
+    for name in ISSUE_KEY[1:]:
+        value = pa.scalar(key[name], type=FORECAST_SCHEMA.field(name).type)
+        mask = pc.and_(mask, pc.equal(table.column(name), value))
+    return table.filter(mask)
+
+
+def _document(rows: Iterable[dict[str, Any]]) -> ForecastDocument:
+    ordered = sorted(rows, key=lambda row: int(row["h"]))
+    first = ordered[0]
+    content = {field.name: first[field.name] for field in _DOCUMENT_FIELDS}
+    content["lineage"] = {field.name: first[field.name] for field in _LINEAGE_FIELDS}
+    content["horizons"] = [
+        {field.name: row[field.name] for field in _HORIZON_FIELDS[:-2]}
+        | {"quantiles": {level_key(q): p for q, p in zip(row["levels"], row["quantiles"], strict=True)}}
+        for row in ordered
+    ]
+    return ForecastDocument.model_validate(content)

@@ -1,0 +1,38 @@
+"""Which prices a forecast is of: their trading dates, and the instants at which they are set."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from typing import Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+from fx_assets.timegrid.calendars import TradingCalendar
+from fx_assets.timegrid.trading_dates import bar_end
+
+KindOfPrice = Literal["fixing", "bar"]
+
+# The ECB's concertation begins at 14:10 Central European Time; the rate is of that moment, although
+# it is published at about 16:00 (www.ecb.europa.eu, "Euro foreign exchange reference rates").
+FIXING_CLOCK = ZoneInfo("Europe/Berlin")
+FIXING_TIME = time(14, 10)
+
+
+class Target(NamedTuple):
+    """One step ahead: its trading date, and when its price is set (UTC)."""
+
+    day: date
+    time: datetime
+
+
+def price_set_at(day: date, kind_of_price: KindOfPrice) -> datetime:
+    """Instant at which the price of trading date `day` is set, UTC: the fixing, or the end of the bar."""
+    if kind_of_price == "fixing":
+        return datetime.combine(day, FIXING_TIME, FIXING_CLOCK).astimezone(UTC)
+    if kind_of_price == "bar":
+        return bar_end(day)
+    raise ValueError(f"kind of price {kind_of_price!r} is unknown; expected fixing or bar")
+
+
+def targets(data_as_of: date, steps: int, calendar: TradingCalendar, kind_of_price: KindOfPrice) -> list[Target]:
+    """The next `steps` targets after trading date `data_as_of`."""
+    return [Target(day, price_set_at(day, kind_of_price)) for day in calendar.next_days(data_as_of, steps)]

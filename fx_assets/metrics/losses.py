@@ -1,0 +1,115 @@
+"""Losses and coverage, one value per forecast window; whoever reports them aggregates.
+
+All arguments are keyword-only, float64 arrays with windows on the first axis. Losses are kept per window so that tests
+of skill can be made on them. Raises `ValueError` naming the argument for a wrong shape or a value that is not finite.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+def squared_error(*, y: ArrayLike, y_hat: ArrayLike) -> Floats:
+    """(y - y_hat)**2; `y` and `y_hat` of one shape, in any unit; returns that shape, unit squared."""
+    actual, forecast = _alike(y=y, y_hat=y_hat)
+    return np.square(actual - forecast)
+
+
+def absolute_error(*, y: ArrayLike, y_hat: ArrayLike) -> Floats:
+    """|y - y_hat|; `y` and `y_hat` of one shape, in any unit; returns that shape and unit."""
+    actual, forecast = _alike(y=y, y_hat=y_hat)
+    return np.abs(actual - forecast)
+
+
+def pinball(*, y: ArrayLike, quantiles: ArrayLike, levels: ArrayLike) -> Floats:
+    """Quantile loss at each level: `y` (n,), `quantiles` (n, q), `levels` (q,) in (0, 1); returns (n, q), unit of y."""
+    actual, forecast, level = _quantile_arguments(y, quantiles, levels)
+    error = actual[:, None] - forecast
+    return np.maximum(level * error, (level - 1) * error)
+
+
+def crps_quantiles(*, y: ArrayLike, quantiles: ArrayLike, levels: ArrayLike) -> Floats:
+    """Continuous ranked probability score of quantile forecasts: twice the mean pinball loss over an even grid.
+
+    `y` (n,), `quantiles` (n, q) that do not cross, `levels` (q,) increasing and evenly spaced; returns (n,) in y's
+    unit. Two forecasts are compared on the same grid. Source: scoringrules `crps_quantile`.
+    """
+    import scoringrules  # type: ignore[import-untyped]
+
+    actual, forecast, level = _quantile_arguments(y, quantiles, levels)
+    if len(level) > 1 and not np.allclose(np.diff(level), level[1] - level[0], rtol=0, atol=1e-9):
+        raise ValueError("levels: expected evenly spaced levels; on others the mean of the losses is not a CRPS")
+    if (np.diff(forecast, axis=1) < 0).any():
+        row = int(np.argmax((np.diff(forecast, axis=1) < 0).any(axis=1)))
+        raise ValueError(f"quantiles: those of window {row} cross; expected them not to fall as the level rises")
+    return np.asarray(scoringrules.crps_quantile(actual, forecast, level, backend="numpy"), dtype=np.float64)
+
+
+def qlike(*, variance: ArrayLike, realised: ArrayLike) -> Floats:
+    """log h + y / h of a variance forecast h and a realised variance y (a squared return will do), lower is better.
+
+    One shape and one unit for both; `variance` above 0, `realised` 0 or more. Source: Patton (2011), doi
+    10.1016/j.jeconom.2010.03.034.
+    """
+    forecast, actual = _alike(variance=variance, realised=realised)
+    if (forecast <= 0).any():
+        raise ValueError("variance: expected values above 0")
+    if (actual < 0).any():
+        raise ValueError("realised: expected values of 0 or more")
+    return np.log(forecast) + actual / forecast
+
+
+def covered(*, y: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> NDArray[np.bool_]:
+    """Whether lower <= y <= upper; all of one shape; returns that shape."""
+    actual, low, high = _range_arguments(y, lower, upper)
+    return (low <= actual) & (actual <= high)
+
+
+def interval_score(*, y: ArrayLike, lower: ArrayLike, upper: ArrayLike, coverage: float) -> Floats:
+    """Width of the range plus 2 / (1 - coverage) times the distance by which y lies outside it; in y's unit.
+
+    All of one shape; `coverage` in (0, 1) is the share that the range is meant to hold. Source: Gneiting and Raftery
+    (2007), doi 10.1198/016214506000001437.
+    """
+    if not 0 < coverage < 1:
+        raise ValueError(f"coverage: expected a share between 0 and 1, got {coverage}")
+    actual, low, high = _range_arguments(y, lower, upper)
+    outside = np.maximum(low - actual, 0) + np.maximum(actual - high, 0)
+    return (high - low) + 2 / (1 - coverage) * outside
+
+
+def _alike(**named: ArrayLike) -> list[Floats]:
+    arrays = {name: _finite(name, value) for name, value in named.items()}
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if len(set(shapes.values())) != 1:
+        # Broadcasting (n,) against (n, 1) would give (n, n) losses in silence.
+        raise ValueError(f"expected one shape, got {', '.join(f'{name} {shape}' for name, shape in shapes.items())}")
+    return list(arrays.values())
+
+
+def _range_arguments(y: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> list[Floats]:
+    arrays = _alike(y=y, lower=lower, upper=upper)
+    if (arrays[1] > arrays[2]).any():
+        raise ValueError("lower: expected no value above upper")
+    return arrays
+
+
+def _quantile_arguments(y: ArrayLike, quantiles: ArrayLike, levels: ArrayLike) -> tuple[Floats, Floats, Floats]:
+    actual, forecast, level = _finite("y", y), _finite("quantiles", quantiles), _finite("levels", levels)
+    if actual.ndim != 1 or level.ndim != 1 or forecast.shape != (*actual.shape, *level.shape):
+        raise ValueError(
+            f"expected y (n,), quantiles (n, q), levels (q,); got {actual.shape}, {forecast.shape}, {level.shape}"
+        )
+    if not len(level) or level[0] <= 0 or level[-1] >= 1 or (np.diff(level) <= 0).any():
+        raise ValueError("levels: expected increasing levels between 0 and 1")
+    return actual, forecast, level
+
+
+def _finite(name: str, value: ArrayLike) -> Floats:
+    array = np.asarray(value, dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name}: expected finite values; {int((~np.isfinite(array)).sum())} of {array.size} are not")
+    return array

@@ -1,0 +1,307 @@
+"""The one shape of a model: fit, load, prepare, predict, postprocess. A new kind overrides a hook or two.
+
+    class Drift(BasePredictor):
+        kind = "drift"
+        def _fit(self, histories, rng): return {"drift": ...}     # stored as params.json
+        def _predict(self, window): return location, scale         # one window, (H,) each
+
+Night and HTTP run this same code, one window at a time, and so agree to the last bit.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import BaseModel
+
+from fx_assets.models import registry
+from fx_assets.models.calibration import CALIBRATION, Calibration, read_calibrations
+from fx_assets.models.distribution import price_distribution, with_signal
+from fx_assets.models.errors import (
+    FitFailed,
+    InsufficientHistory,
+    InvalidCheckpoint,
+    InvalidInput,
+    ModelMismatch,
+    ModelOutputInvalid,
+    NotLoaded,
+)
+from fx_assets.models.identity import identity, unlike
+from fx_assets.models.inputs import FloatArray, PairHistory
+from fx_assets.models.params import PARAMS, Params, dump_params, read_json
+from fx_assets.models.results import Checkpoint, Distribution, LoadReport, Prediction, Row
+from fx_assets.models.validation import check_batch, parse_window
+from fx_assets.specs.schema import ModelSpec, Strict
+
+if TYPE_CHECKING:
+    from fx_assets.timegrid.windows import EvaluationWindow
+
+__all__ = [
+    "BasePredictor",
+    "Checkpoint",
+    "Distribution",
+    "FitFailed",
+    "InsufficientHistory",
+    "InvalidCheckpoint",
+    "InvalidInput",
+    "LoadReport",
+    "MemoryCheckpoint",
+    "ModelMismatch",
+    "ModelOutputInvalid",
+    "NoHyperparameters",
+    "NotLoaded",
+    "Prediction",
+    "Row",
+]
+
+
+class NoHyperparameters(Strict):
+    """For kinds with nothing to set."""
+
+
+@dataclass(frozen=True)
+class MemoryCheckpoint:
+    """A checkpoint that is not stored yet: the same shape as `storage.artifacts.Artifact`."""
+
+    manifest: Mapping[str, object]
+    files: Mapping[str, bytes]
+
+
+class BasePredictor(ABC):
+    """A model of one kind. Subclassing with a `kind` registers it; two classes of one kind are refused.
+
+    `columns` names what a window holds: "close", then the features. `feature_schema` is the hash
+    of the feature set that made them (None without features); a checkpoint of another one is refused.
+    """
+
+    kind: ClassVar[str]
+    Hyperparameters: ClassVar[type[BaseModel]] = NoHyperparameters
+    targets: ClassVar[frozenset[str]] = frozenset({"log_return"})
+    scopes: ClassVar[frozenset[str]] = frozenset({"pair"})
+    uses_features: ClassVar[bool] = False
+    trainer: ClassVar[Literal["fit", "lightning"]] = "fit"
+    # "module:Class" of the network, imported only where it trains.
+    network: ClassVar[str | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "kind" not in cls.__dict__:
+            return  # a base shared by several kinds
+        config = cls.Hyperparameters.model_config
+        if config.get("extra") != "forbid" or not config.get("frozen"):
+            raise TypeError(f"{cls.__qualname__}.Hyperparameters must forbid extra keys and be frozen; derive Strict")
+        if cls.trainer == "fit" and cls._fit is BasePredictor._fit:
+            raise TypeError(f"{cls.__qualname__} needs _fit(), or trainer = 'lightning' and a network")
+        if cls.trainer == "lightning" and not cls.network:
+            raise TypeError(f"{cls.__qualname__} has trainer 'lightning' and needs network = 'module:Class'")
+        registry.register(cls)
+
+    def __init__(
+        self, spec: ModelSpec, columns: tuple[str, ...] = ("close",), *, feature_schema: str | None = None
+    ) -> None:
+        problems = [f"{path}: {message}" for path, message in registry.problems_of(type(self), spec)]
+        if spec.kind != self.kind:
+            problems.append(f"kind: {type(self).__name__} is {self.kind!r}, the spec says {spec.kind!r}")
+        if columns[:1] != ("close",) or len(set(columns)) != len(columns):
+            problems.append(f"columns: expected 'close' first and each name once, got {', '.join(columns)}")
+        if len(columns) > 1 and not self.uses_features:
+            problems.append(f"columns: kind {self.kind!r} looks at closes only, got {len(columns)} columns")
+        if problems:
+            raise ValueError(f"model {spec.model_id}: " + "; ".join(problems))
+        self.spec = spec
+        self.columns = tuple(columns)
+        self.feature_schema = feature_schema
+        self.hyperparameters: Any = self.Hyperparameters.model_validate(spec.hyperparameters)
+        self.params = Params()
+        self.calibrations: dict[str, Calibration] = {}
+        self.timings: Mapping[str, float] = {}
+        self._loaded = False
+
+    @classmethod
+    def check_spec(cls, spec: ModelSpec) -> Iterable[tuple[str, str]]:
+        """Hook: what else a spec of this kind must fulfil; (field path, message) of each problem."""
+        del spec
+        return ()
+
+    # -- training -------------------------------------------------------------------------------
+
+    def fit(self, histories: Mapping[str, PairHistory], window: EvaluationWindow, *, seed: int) -> dict[str, bytes]:
+        """Files of a checkpoint (without calibration), fitted on the rows that ended by `window.train_until`.
+
+        Equal inputs and seed give equal bytes. Raises `FitFailed` or `InsufficientHistory`, naming pair or parameter.
+        """
+        if not histories:
+            raise InsufficientHistory(f"model {self.spec.model_id}: no pair to train on")
+        if self.spec.scope == "pair" and len(histories) > 1:
+            raise ValueError(
+                f"model {self.spec.model_id} has scope 'pair', got {', '.join(histories)}; fit one pair at a time"
+            )
+        training = {}
+        for pair, history in histories.items():
+            if history.columns != self.columns:
+                raise ValueError(f"{pair}: columns {history.columns}, but the model was made for {self.columns}")
+            training[pair] = history.until(window.train_until)
+            rows, needed = len(training[pair]), self.spec.window + self.spec.horizon
+            if rows < needed:
+                raise InsufficientHistory(
+                    f"{pair}: {rows} training rows until {window.train_until:%Y-%m-%d}; one window of "
+                    f"{self.spec.window} and horizon {self.spec.horizon} need {needed}. "
+                    "Start the history earlier or shorten the window"
+                )
+        return {PARAMS: dump_params(self._fit(training, np.random.default_rng(seed)))}
+
+    def _fit(self, histories: Mapping[str, PairHistory], rng: np.random.Generator) -> dict[str, Any]:
+        """Hook: parameters, as JSON, from histories that hold training rows only; chance only from `rng`."""
+        del histories, rng
+        raise TypeError(f"kind {self.kind!r} trains by {self.trainer}; call fx_assets.training.trainers.train")
+
+    # -- checkpoints ----------------------------------------------------------------------------
+
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint's manifest must say for this predictor to load it. Put it into the manifest."""
+        return identity(self.spec, self.columns, self.feature_schema)
+
+    def load_model(
+        self,
+        checkpoint: Checkpoint | Mapping[str, bytes],
+        manifest: Mapping[str, object] | None = None,
+        *,
+        strict: bool = True,
+    ) -> LoadReport:
+        """Take over a checkpoint: an `Artifact`, or its files and manifest.
+
+        Strict, another config, feature schema or kind raises `ModelMismatch` listing what differs, and
+        unusable files `InvalidCheckpoint`. Not strict, what fits is loaded and the rest reported; another
+        kind is refused even so. After an error the predictor is as it was before.
+        """
+        if isinstance(checkpoint, Mapping):
+            if manifest is None:
+                raise TypeError("load_model(files, manifest): pass the manifest too, or an Artifact")
+            files = checkpoint
+        else:
+            files, manifest = checkpoint.files, checkpoint.manifest
+        differences = unlike(self.identity(), manifest)
+        if differences and (strict or manifest.get("kind") != self.kind):
+            raise ModelMismatch(differences)
+        fresh = type(self)(self.spec, self.columns, feature_schema=self.feature_schema)
+        skipped = [*differences, *fresh._load(files, strict=strict)]
+        if CALIBRATION in files:  # a model that is still being trained has none
+            fresh.calibrations, left_out = read_calibrations(files, self.spec.horizon, strict=strict)
+            skipped += left_out
+        fresh._loaded = True
+        self.__dict__.update(fresh.__dict__)
+        return LoadReport(skipped)
+
+    def _load(self, files: Mapping[str, bytes], *, strict: bool) -> list[str]:
+        """Hook: take over the files, and say what was left out (only where not strict). Here: `params.json`."""
+        try:
+            params = read_json(files, PARAMS)
+            problems = self._check_params(params)
+        except InvalidCheckpoint as error:
+            if strict:
+                raise
+            return [str(error)]
+        if problems and strict:
+            listed = "; ".join(f"{name} {problem}" for name, problem in problems.items())
+            raise InvalidCheckpoint(f"{PARAMS}: {listed}; train again")
+        self.params = Params({name: value for name, value in params.items() if name not in problems})
+        return [f"{PARAMS}: {name} {problem}" for name, problem in problems.items()]
+
+    def _check_params(self, params: Mapping[str, Any]) -> dict[str, str]:
+        """Hook: parameters that are missing or of the wrong form, each with what is wrong."""
+        del params
+        return {}
+
+    # -- forecasting ----------------------------------------------------------------------------
+
+    def prepare_input(self, raw: Mapping[str, Any]) -> FloatArray:
+        """(window, columns) from `{"data": [[...], ...]}`, oldest row first.
+
+        Raises `InvalidInput`, whose `index` and message say which cell, never its value.
+        """
+        return parse_window(raw, self.spec.window, self.columns)
+
+    def predict(self, batch: FloatArray) -> Prediction:
+        """Forecasts of B windows (B, window, columns), each computed alone.
+
+        Raises `InvalidInput` for windows no model can use, `NotLoaded` before a checkpoint is loaded,
+        `ModelOutputInvalid` for a forecast that is not finite or has no spread.
+        """
+        if not self._loaded:
+            raise NotLoaded(f"model {self.spec.model_id}: call load_model first")
+        batch = check_batch(batch, self.spec.window, self.columns)
+        # Each window goes in as an array of its own: sums depend on memory layout, answers must not.
+        rows = [self._one(np.array(window, order="C")) for window in batch]
+        shape = (len(rows), self.spec.horizon)
+        return Prediction(
+            location=np.array([row.location for row in rows]).reshape(shape),
+            scale=np.array([row.scale for row in rows]).reshape(shape),
+            notes=tuple(row.notes for row in rows),
+        )
+
+    def _one(self, window: FloatArray) -> Row:
+        row = Row(*self._predict(window))
+        row = row._replace(location=np.asarray(row.location, float), scale=np.asarray(row.scale, float))
+        for name, values in (("location", row.location), ("scale", row.scale)):
+            if values.shape != (self.spec.horizon,):
+                raise ModelOutputInvalid(f"{self._name}: {name} {values.shape}, expected ({self.spec.horizon},)")
+            if not np.isfinite(values).all():
+                raise ModelOutputInvalid(f"{self._name}: {name} is not finite; its weights may be spoilt, train again")
+        if not (row.scale > 0).all():
+            raise ModelOutputInvalid(f"{self._name}: scale must be greater than 0 at each horizon")
+        return row
+
+    @abstractmethod
+    def _predict(self, window: FloatArray) -> tuple[FloatArray, FloatArray] | Row:
+        """Hook: location (H,) and scale (H,) from one window (window, columns); a `Row` adds notes."""
+
+    def postprocess(self, prediction: Prediction, closes: FloatArray, pair: str) -> list[Distribution]:
+        """Calibrated distributions of prices from the last closes (B,) of the windows.
+
+        Raises `NotLoaded` where the checkpoint has no calibration of the pair, `ModelOutputInvalid` for
+        crossed quantiles or a price that is not positive and finite.
+        """
+        if pair not in self.calibrations:
+            known = ", ".join(sorted(self.calibrations)) or "none"
+            raise NotLoaded(f"{self._name}: no calibration for {pair} (there is: {known}); train on {pair} first")
+        closes = np.asarray(closes, dtype=np.float64)
+        if closes.shape != (len(prediction.location),):
+            raise ValueError(f"closes {closes.shape}: expected one for each of {len(prediction.location)} windows")
+        answers = []
+        for location, scale, close, notes in zip(
+            prediction.location, prediction.scale, closes.tolist(), prediction.notes, strict=True
+        ):
+            try:
+                answer = price_distribution(
+                    Row(location, scale, notes), close, self.calibrations[pair], np.array(self.spec.quantiles)
+                )
+                answers.append(with_signal(answer, self._signal(answer)))
+            except ModelOutputInvalid as error:
+                raise ModelOutputInvalid(f"{self._name}: {error}") from error
+        return answers
+
+    def run(self, raw: Mapping[str, Any], pair: str) -> Distribution:
+        """From rows to the calibrated distribution of one pair; `timings` has the seconds of each step."""
+        marks = [time.perf_counter()]
+        window = self.prepare_input(raw)
+        marks.append(time.perf_counter())
+        prediction = self.predict(window[None])
+        marks.append(time.perf_counter())
+        distribution = self.postprocess(prediction, window[-1:, 0], pair)[0]
+        marks.append(time.perf_counter())
+        self.timings = dict(zip(("prepare_input", "predict", "postprocess"), np.diff(marks).tolist(), strict=True))
+        return replace(distribution, timings=self.timings)
+
+    def _signal(self, distribution: Distribution) -> float | None:
+        """Hook: a trading signal in [-1, 1], where the kind gives one."""
+        del distribution
+        return None
+
+    @property
+    def _name(self) -> str:
+        return f"model {self.spec.model_id} (kind {self.kind})"

@@ -1,0 +1,85 @@
+"""A model's inputs as they lie in the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fx_assets.features.pipeline import feature_schema, schema_hash, table_name
+from fx_assets.models.base import BasePredictor
+from fx_assets.models.inputs import PairHistory, history
+from fx_assets.models.registry import predictor_class
+from fx_assets.specs.schema import FeatureSetSpec, ModelSpec
+from fx_assets.storage.artifacts import ArtifactStore
+from fx_assets.storage.control import ModelVersion
+from fx_assets.storage.hashing import fingerprint
+from fx_assets.storage.lake import Lake
+
+
+def bars_table(spec: ModelSpec) -> str:
+    """Lake table of the bars a model reads."""
+    return f"bars/{spec.frequency}"
+
+
+def features_table(spec: ModelSpec, features: Mapping[str, FeatureSetSpec]) -> str | None:
+    """Lake table of the features a model reads, or None where it reads closes only."""
+    return None if spec.features is None else table_name(features[spec.features])
+
+
+def stored_history(lake: Lake, pair: str, spec: ModelSpec, features: Mapping[str, FeatureSetSpec]) -> PairHistory:
+    """Bars of a pair joined with the model's features. Raises `NoData` where a table has no such pair."""
+    return _versioned(lake, pair, spec, features)[0]
+
+
+def _versioned(
+    lake: Lake, pair: str, spec: ModelSpec, features: Mapping[str, FeatureSetSpec]
+) -> tuple[PairHistory, str]:
+    """The history and the name of its content, both from one version of each table."""
+    bars = lake.snapshot(bars_table(spec))
+    table = features_table(spec, features)
+    extra = None if table is None else lake.snapshot(table)
+    states = [snapshot.state(pair) for snapshot in (bars, extra) if snapshot is not None]
+    rows = history(pair, bars.read(pair), None if extra is None else extra.read(pair))
+    return rows, fingerprint(*(None if state is None else state.content_hash for state in states))
+
+
+def predictor_of(spec: ModelSpec, features: Mapping[str, FeatureSetSpec]) -> BasePredictor:
+    """An empty predictor of a model: its kind, the columns of its windows, the schema of its features."""
+    if spec.features is None:
+        return predictor_class(spec.kind)(spec)
+    chosen = features[spec.features]
+    columns = ("close", *feature_schema(chosen))
+    return predictor_class(spec.kind)(spec, columns, feature_schema=schema_hash(chosen))
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that a forecast or a score of one pair is made from.
+
+    `data_version` names the content of bars and features; equal content has equal names.
+    """
+
+    predictor: BasePredictor
+    history: PairHistory
+    manifest: Mapping[str, Any]
+    data_version: str
+
+
+def load_inputs(
+    lake: Lake,
+    artifacts: ArtifactStore,
+    version: ModelVersion,
+    pair: str,
+    spec: ModelSpec,
+    features: Mapping[str, FeatureSetSpec],
+) -> Inputs:
+    """A registered version, loaded and verified, and the history of `pair` it forecasts from.
+
+    Raises `NoData`, `CorruptArtifact` or `ModelMismatch`, each saying what to do.
+    """
+    artifact = artifacts.load(version.model_id, version.scope, version.version)
+    predictor = predictor_of(spec, features)
+    predictor.load_model(artifact)
+    rows, data_version = _versioned(lake, pair, spec, features)
+    return Inputs(predictor=predictor, history=rows, manifest=artifact.manifest, data_version=data_version)

@@ -1,0 +1,104 @@
+"""Turns rows from outside into a window of numbers, or says which cell is wrong without repeating it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fx_assets.models.errors import InvalidInput
+from fx_assets.models.inputs import FloatArray
+
+# Wider than any price or feature, narrow enough that no forecast overflows: a larger number is a mistake.
+LARGEST = 1e9
+_LARGEST_STEP = math.log(100.0)
+
+
+def parse_window(raw: Mapping[str, Any], window: int, columns: Sequence[str]) -> FloatArray:
+    """(window, columns) from `{"data": [[...], ...]}`, oldest row first. Raises `InvalidInput` with the index."""
+    if not isinstance(raw, Mapping) or "data" not in raw:
+        raise InvalidInput(f"missing; send {window} rows of {len(columns)} numbers as data")
+    if len(raw) > 1:
+        raise InvalidInput("unknown field beside data; send data alone")
+    rows = raw["data"]
+    if not isinstance(rows, list | tuple):
+        raise InvalidInput(f"expected a list of {window} rows, got {_type(rows)}")
+    if len(rows) != window:
+        raise InvalidInput(f"expected {window} rows (oldest first), got {len(rows)}")
+    for index, row in enumerate(rows):
+        if not isinstance(row, list | tuple):
+            raise InvalidInput(f"expected a row of {len(columns)} numbers, got {_type(row)}", (index,))
+        if len(row) != len(columns):
+            raise InvalidInput(f"expected {len(columns)} columns ({_names(columns)}), got {len(row)}", (index,))
+        if not set(map(type, row)) <= {float, int}:
+            _refuse_types(index, row)
+    try:
+        values = np.array(rows, dtype=np.float64)
+    except OverflowError:  # a whole number beyond any float
+        values = np.array([[_capped(cell) for cell in row] for row in rows], dtype=np.float64)
+    check_values(values)
+    return values
+
+
+def check_values(values: FloatArray) -> None:
+    """Refuse what no model can use: (rows, columns), column 0 the close. Raises `InvalidInput` with the index."""
+    with np.errstate(invalid="ignore"):
+        _refuse(~np.isfinite(values), "expected a finite number")
+        _refuse(np.abs(values) > LARGEST, f"expected a number of at most {LARGEST:g} in size")
+        close = values[:, :1]
+        _refuse(close <= 0, "a close must be greater than 0")
+        _refuse(close < 1 / LARGEST, f"a close must be at least {1 / LARGEST:g}")
+        jumps = np.abs(np.diff(np.log(close), axis=0)) > _LARGEST_STEP
+    _refuse(
+        np.vstack([np.zeros((1, 1), dtype=bool), jumps]), "this close is over a hundred times the one before, or under"
+    )
+
+
+def check_batch(batch: FloatArray, window: int, columns: Sequence[str]) -> FloatArray:
+    """The same for windows that are arrays already: (B, window, columns). The index starts with the window's number."""
+    array = np.asarray(batch)
+    if array.dtype.kind not in "fiu":
+        raise InvalidInput(f"expected numbers, got an array of {array.dtype}")
+    if array.ndim != 3 or array.shape[1:] != (window, len(columns)):
+        raise InvalidInput(
+            f"expected (windows, {window}, {len(columns)}), columns {_names(columns)}; got {array.shape}"
+        )
+    array = array.astype(np.float64)
+    for number, values in enumerate(array):
+        try:
+            check_values(values)
+        except InvalidInput as error:
+            raise InvalidInput(str(error).split(": ", 1)[1], (number, *error.index)) from None
+    return array
+
+
+def _refuse(bad: np.ndarray[Any, np.dtype[np.bool_]], message: str) -> None:
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise InvalidInput(message, (int(row), int(column)))
+
+
+def _refuse_types(index: int, row: Sequence[Any]) -> None:
+    for column, cell in enumerate(row):
+        if isinstance(cell, bool) or not isinstance(cell, int | float):
+            raise InvalidInput(f"expected a number, got {_type(cell)}", (index, column))
+
+
+def _capped(cell: int | float) -> float:
+    try:
+        return float(cell)
+    except OverflowError:
+        return math.inf
+
+
+def _type(value: Any) -> str:
+    if value is None:
+        return "null"
+    words = {bool: "true or false", str: "text", dict: "an object", list: "a list", int: "a number", float: "a number"}
+    return words.get(type(value), f"a {type(value).__name__}")
+
+
+def _names(columns: Sequence[str]) -> str:
+    return ", ".join(columns) if len(columns) <= 8 else f"{', '.join(columns[:7])}, ... {columns[-1]}"

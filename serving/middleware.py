@@ -1,0 +1,119 @@
+"""The gate in front of every request, as pure ASGI: nothing is buffered, and nothing unhandled gets out.
+
+It gives each request an id, refuses an `Accept` that JSON cannot satisfy (406), counts the bytes of
+the body while they arrive (413), and turns what nobody caught into a bare 500.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.problems import MEDIA_TYPE, ProblemError, problem_body
+
+MAX_BODY: Final = 1_000_000
+_ACCEPTABLE: Final = frozenset({"*/*", "application/*", "application/json"})
+
+log = logging.getLogger("serving")
+
+
+def accepts_json(accept: str) -> bool:
+    """Whether an `Accept` header allows `application/json`; the most specific range decides (RFC 9110 12.5.1)."""
+    weights: dict[str, float] = {}
+    for item in accept.split(","):
+        media, *parameters = (part.strip().lower() for part in item.split(";"))
+        if media not in _ACCEPTABLE:
+            continue
+        weight = 1.0
+        for parameter in parameters:
+            if parameter.startswith("q="):
+                try:
+                    weight = float(parameter[2:])
+                except ValueError:
+                    weight = 0.0
+        weights[media] = max(weight, weights.get(media, 0.0))
+    for media in ("application/json", "application/*", "*/*"):
+        if media in weights:
+            return weights[media] > 0
+    return False
+
+
+def _too_large() -> ProblemError:
+    detail = f"The body is larger than {MAX_BODY:,} bytes."
+    return ProblemError(413, "body_too_large", detail, headers={"connection": "close"})
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    values = [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+    return ", ".join(values) if values else None
+
+
+def check_head(scope: Scope) -> None:
+    """Refuse what the head of a request already shows to be wrong. Raises `ProblemError` 400, 406 or 413."""
+    accept = _header(scope, b"accept")
+    if accept and not accepts_json(accept):
+        raise ProblemError(406, "not_acceptable", "This API answers in application/json only.")
+    length = _header(scope, b"content-length")
+    if length is not None:
+        if not length.isascii() or not length.isdigit():
+            raise ProblemError(400, "bad_content_length", "Content-Length is not a number.")
+        # Compared by digits first: converting a very long number is itself work.
+        if len(length) > 18 or int(length) > MAX_BODY:
+            raise _too_large()
+
+
+class Gate:
+    """ASGI middleware; outermost of the project's own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = False
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            if message["type"] == "http.request":
+                received += len(message.get("body", b""))
+                if received > MAX_BODY:
+                    raise _too_large()
+            return message
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            check_head(scope)
+            await self._app(scope, counted, answer)
+        except ProblemError as error:
+            if started:
+                raise
+            body = problem_body(error.status, error.code, error.detail, error.extra)
+            await _send(answer, error.status, body, error.headers)
+        except Exception:
+            log.exception("request %s failed", request_id)
+            if started:
+                raise
+            detail = "The request failed. The log of the service has the cause under this request id."
+            await _send(answer, 500, problem_body(500, "internal_error", detail, {"request_id": request_id}), {})
+
+
+async def _send(send: Send, status: int, body: bytes, headers: dict[str, str]) -> None:
+    lines = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **headers}
+    head = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in lines.items()]
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,211 @@
+"""The models: their specs from the configs, and predictors loaded from checkpoints when first asked for."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from fx_assets.models.base import BasePredictor
+from fx_assets.models.errors import InvalidCheckpoint, ModelMismatch
+from fx_assets.models.stored import predictor_of
+from fx_assets.specs.loader import Catalog
+from fx_assets.specs.schema import ModelSpec
+from fx_assets.storage.artifacts import ArtifactStore
+from fx_assets.storage.control import Control, ModelVersion
+from fx_assets.storage.errors import CorruptArtifact, NoData, StorageError
+from serving.control import answering_503
+from serving.problems import ProblemError
+
+log = logging.getLogger("serving")
+
+_RETRY_SECONDS: Final = 30.0
+_PAST_VERSIONS: Final = 8
+
+Key = tuple[str, str]  # model_id, scope: a pair or "panel"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A predictor with the checkpoint it came from; `lock` is held while it predicts."""
+
+    predictor: BasePredictor
+    version: ModelVersion
+    manifest: Mapping[str, Any]
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A checkpoint that was not loaded: which, why, and when it may be tried again (monotonic seconds)."""
+
+    version: str
+    reason: str
+    retry_at: float
+
+
+class Registry:
+    """Specs and loaded predictors by model and scope. Thread safe; loads each checkpoint once."""
+
+    def __init__(self, catalog: Catalog, artifacts: ArtifactStore) -> None:
+        self.catalog = catalog
+        self._artifacts = artifacts
+        self._lock = threading.Lock()
+        self._locks: dict[Key, threading.Lock] = {}
+        self._current: dict[Key, Loaded] = {}
+        self._past: OrderedDict[tuple[str, str, str], Loaded] = OrderedDict()
+        self._refused: dict[Key, dict[str, Refused]] = {}
+        self._invalid: Counter[str] = Counter()
+
+    def spec(self, model_id: str) -> ModelSpec:
+        """The model's spec. Raises `ProblemError`: 404 for an unknown model, 503 for one whose file is broken."""
+        spec = self.catalog.models.get(model_id)
+        if spec is not None:
+            return spec
+        if f"models/{model_id}" in self.catalog.broken:
+            detail = "The configuration file of this model has problems; /v1/models lists them."
+            raise ProblemError(503, "model_failed", detail)
+        raise ProblemError(404, "unknown_model", "There is no such model; /v1/models lists them.")
+
+    def columns(self, spec: ModelSpec) -> tuple[str, ...]:
+        """Columns of a row of the model's window, in order."""
+        return predictor_of(spec, self.catalog.features).columns
+
+    def versions(self, model_id: str) -> dict[str, str]:
+        """Loaded version by scope."""
+        with self._lock:
+            return {scope: item.version.version for (name, scope), item in self._current.items() if name == model_id}
+
+    def problems(self, model_id: str) -> list[str]:
+        """Why checkpoints of this model were refused; empty where none was."""
+        with self._lock:
+            return [
+                f"{scope} {refused.version}: {refused.reason}"
+                for (name, scope), group in sorted(self._refused.items())
+                if name == model_id
+                for refused in group.values()
+            ]
+
+    def count_invalid(self, model_id: str) -> None:
+        """Count a forecast that could not be used."""
+        with self._lock:
+            self._invalid[model_id] += 1
+
+    def invalid_outputs(self, model_id: str) -> int:
+        """How many forecasts of the model could not be used since the start."""
+        with self._lock:
+            return self._invalid[model_id]
+
+    def newest(self, spec: ModelSpec, pair: str, control: Control) -> Loaded:
+        """The newest registered checkpoint that loads; one that does not is listed and passed over.
+
+        Raises `ProblemError` 503 where no checkpoint loads or the control database is gone.
+        """
+        key = (spec.model_id, scope_of(spec, pair))
+        with answering_503():
+            versions = control.versions(*key)
+        with self._lock_of(key):
+            self._forget(key, {version.version for version in versions})
+            for version in versions:
+                current = self._current.get(key)
+                if current is not None and current.version.version == version.version:
+                    return current
+                loaded = self._try(spec, key, version)
+                if loaded is not None:
+                    with self._lock:
+                        self._current[key] = loaded
+                    return loaded
+        if not versions:
+            raise ProblemError(503, "model_untrained", "This model has no trained version for the pair yet.")
+        raise ProblemError(503, "model_unavailable", "No version of this model can be loaded; /v1/models says why.")
+
+    def at(self, spec: ModelSpec, pair: str, when: datetime, control: Control) -> Loaded:
+        """The checkpoint that was newest at `when`; before the first one, the oldest there is.
+
+        Raises `ProblemError`: 410 where that version is no longer kept or no longer fits the
+        configuration, 503 where there is none at all.
+        """
+        key = (spec.model_id, scope_of(spec, pair))
+        with answering_503():
+            version = control.version_at(*key, when) or next(reversed(control.versions(*key)), None)
+        if version is None:
+            raise ProblemError(503, "model_untrained", "This model has no trained version for the pair yet.")
+        with self._lock_of(key):
+            current = self._current.get(key)
+            if current is not None and current.version.version == version.version:
+                return current
+            past = (*key, version.version)
+            with self._lock:
+                if past in self._past:
+                    self._past.move_to_end(past)
+                    return self._past[past]
+            try:
+                loaded = self._load(spec, version)
+            except (NoData, ModelMismatch) as error:
+                log.warning("%s %s of that moment: %s", *past[:2], error)
+                detail = "The version of that moment is no longer kept, or belongs to another configuration."
+                raise ProblemError(410, "version_gone", detail) from error
+            except (StorageError, InvalidCheckpoint) as error:
+                log.exception("checkpoint %s/%s/%s refused", *past)
+                detail = "The version of that moment cannot be loaded; the log of the service says why."
+                raise ProblemError(503, "model_unavailable", detail) from error
+            with self._lock:
+                self._past[past] = loaded
+                while len(self._past) > _PAST_VERSIONS:
+                    self._past.popitem(last=False)
+            return loaded
+
+    def _lock_of(self, key: Key) -> threading.Lock:
+        with self._lock:
+            return self._locks.setdefault(key, threading.Lock())
+
+    def _forget(self, key: Key, known: set[str]) -> None:
+        """Drop refusals of versions that are no longer registered."""
+        with self._lock:
+            group = self._refused.get(key, {})
+            self._refused[key] = {name: refused for name, refused in group.items() if name in known}
+
+    def _try(self, spec: ModelSpec, key: Key, version: ModelVersion) -> Loaded | None:
+        refused = self._refused.get(key, {}).get(version.version)
+        if refused is not None and time.monotonic() < refused.retry_at:
+            return None
+        try:
+            loaded = self._load(spec, version)
+        except Exception as error:  # a plug-in may raise anything, and must not take the last good one down
+            log.exception("checkpoint %s/%s/%s refused", *key, version.version)
+            reason = next(said for kind, said in _REASONS.items() if isinstance(error, kind))
+            retry_at = time.monotonic() + _RETRY_SECONDS
+            with self._lock:
+                self._refused.setdefault(key, {})[version.version] = Refused(version.version, reason, retry_at)
+            return None
+        with self._lock:
+            self._refused.get(key, {}).pop(version.version, None)
+        return loaded
+
+    def _load(self, spec: ModelSpec, version: ModelVersion) -> Loaded:
+        artifact = self._artifacts.load(version.model_id, version.scope, version.version)
+        if artifact.manifest_sha256 != version.manifest_sha256:
+            raise CorruptArtifact(f"{artifact.path}: its manifest is not the one that was registered")
+        predictor = predictor_of(spec, self.catalog.features)
+        predictor.load_model(artifact)
+        return Loaded(predictor, version, artifact.manifest)
+
+
+# What may be said of a refused checkpoint to anyone; file names and differences are in the log.
+_REASONS: Mapping[type[Exception], str] = {
+    NoData: "its files are gone",
+    ModelMismatch: "it was trained with another configuration; train again",
+    InvalidCheckpoint: "its parameters are unusable; train again",
+    StorageError: "its files are corrupt or of another format; train again",
+    Exception: "it could not be loaded",
+}
+
+
+def scope_of(spec: ModelSpec, pair: str) -> str:
+    """Where a model's checkpoints are kept: one for all pairs, or one for each."""
+    return "panel" if spec.scope == "panel" else pair

@@ -1,0 +1,216 @@
+"""What is served: an immutable picture of the lake's forecasts and scores, replaced whole by a poll.
+
+Each picture is read from one pinned version of each table. While the lake, or one pair of it, cannot
+be read, the last good documents go on being served, and `problems` says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fx_assets.forecasting.document import ForecastDocument, with_evaluation
+from fx_assets.forecasting.scores import ScoreKey, summaries
+from fx_assets.forecasting.table import latest
+from fx_assets.forecasting.targets import KindOfPrice
+from fx_assets.storage.errors import NoData, StorageError
+from fx_assets.storage.lake import Lake, StoredFile
+from fx_assets.storage.lake import Snapshot as TableSnapshot
+from serving.rendering import Served
+
+log = logging.getLogger("serving")
+
+FORECASTS, SCORES = "forecasts", "scores"
+Problems = dict[str, Exception]  # what may be said of each, and what it was
+Summaries = Mapping[ScoreKey, Mapping[int, Mapping[str, Any]]]
+# What a damaged or vanished lake raises; ValueError is a row that is no whole document.
+UNREADABLE = (StorageError, OSError, ValueError)
+
+
+@dataclass(frozen=True)
+class PairForecasts:
+    """The newest document of each (frequency, model_id) of a pair, and the files it was read from."""
+
+    documents: Mapping[tuple[str, str], ForecastDocument]
+    served: Mapping[tuple[str, str], Served]
+    evaluations: Summaries
+    forecast_files: tuple[StoredFile, ...]
+    score_files: tuple[StoredFile, ...]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All pairs as of one version of the lake. Never changes."""
+
+    forecasts: TableSnapshot | None = None
+    scores: TableSnapshot | None = None
+    pairs: Mapping[str, PairForecasts] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def version(self) -> int | None:
+        """Version of the forecasts table that this was read from; None before there is one."""
+        return None if self.forecasts is None else self.forecasts.version
+
+    def of(self, pair: str, frequency: str) -> dict[str, Served]:
+        """Documents of one pair and frequency by model_id."""
+        found = self.pairs.get(pair)
+        return {} if found is None else {model: item for (at, model), item in found.served.items() if at == frequency}
+
+    def as_of(self, pair: str, frequency: str, when: datetime) -> dict[str, Served]:
+        """As `of`, but what was served at `when` (aware). Reads files; raises `UNREADABLE` where it cannot."""
+        if self.forecasts is None:
+            return {}
+        try:
+            found = latest(self.forecasts.read(pair), frequency=frequency, as_of=when)
+        except NoData:
+            return {}
+        evaluations = _summaries(self.scores, pair, {_key(item) for item in found})
+        return {item.model_id: Served(_evaluated(item, evaluations)) for item in found}
+
+
+def champion(served: Mapping[str, Served]) -> str | None:
+    """The model served by default: what the newest of one pair's and frequency's documents says; None without any."""
+    if not served:
+        return None
+    return max((item.document for item in served.values()), key=lambda item: (item.issued_at, item.origin)).champion
+
+
+class LiveSnapshot:
+    """Keeps `current` up to date. Readers take `current` once and use that one object throughout."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self.current = Snapshot()
+        self.problems: tuple[str, ...] = ()
+        self._refreshing = threading.Lock()
+        self._kinds: dict[tuple[str, str], KindOfPrice] = {}
+
+    async def poll(self, seconds: float) -> None:
+        """Refresh every `seconds` until cancelled."""
+        while True:
+            await asyncio.sleep(seconds)
+            await asyncio.to_thread(self.refresh)
+
+    def kind_of_price(self, table: str, pair: str) -> KindOfPrice:
+        """Whether the pair's prices are fixings or bars, as its last bar says; read once, since it does not change.
+
+        Raises `UNREADABLE` where it was never read and cannot be.
+        """
+        if (table, pair) not in self._kinds:
+            self._kinds[table, pair] = self.lake.read(table, pair, columns=["kind"]).column("kind")[-1].as_py()
+        return self._kinds[table, pair]
+
+    def refresh(self) -> None:
+        """Look for a new version and swap the snapshot if there is one. Raises nothing: see `problems`."""
+        with self._refreshing:
+            problems: Problems = {}
+            try:
+                self.current = self._next(self.current, problems)
+            except Exception as error:
+                # Whatever this is, forecasts that were good stay served, and the next poll tries again.
+                _note(problems, "the lake", error)
+            for said, cause in problems.items():
+                if said not in self.problems:  # once, not at every poll
+                    log.error("%s", said, exc_info=cause)
+            self.problems = tuple(problems)
+
+    def _next(self, last: Snapshot, problems: Problems) -> Snapshot:
+        forecasts = self._pinned(FORECASTS, last.forecasts, problems)
+        scores = self._pinned(SCORES, last.scores, problems)
+        pairs: dict[str, PairForecasts] = {}
+        if forecasts is not None:
+            for pair in forecasts.pairs():
+                before = last.pairs.get(pair)
+                found = self._pair(pair, forecasts, scores, before, problems) or before
+                if found is not None:
+                    pairs[pair] = found
+        same = pairs.keys() == last.pairs.keys() and all(pairs[pair] is last.pairs[pair] for pair in pairs)
+        if same and forecasts is last.forecasts and scores is last.scores:
+            return last
+        return Snapshot(forecasts, scores, MappingProxyType(pairs))
+
+    def _pinned(self, table: str, last: TableSnapshot | None, problems: Problems) -> TableSnapshot | None:
+        """The table's newest version; `last` itself where that is still it, or where the table cannot be read."""
+        try:
+            found = self.lake.snapshot(table)
+        except NoData as error:
+            if last is not None:
+                _note(problems, f"the table {table}", error)
+            return last
+        except UNREADABLE as error:
+            _note(problems, f"the table {table}", error)
+            return last
+        return last if last is not None and last.version == found.version and _same_files(last, found) else found
+
+    def _pair(
+        self,
+        pair: str,
+        forecasts: TableSnapshot,
+        scores: TableSnapshot | None,
+        last: PairForecasts | None,
+        problems: Problems,
+    ) -> PairForecasts | None:
+        """The pair's documents, read again only where its files changed; None where they cannot be read."""
+        forecast_files = tuple(forecasts.files(pair))
+        score_files = () if scores is None else tuple(scores.files(pair))
+        same_forecasts = last is not None and last.forecast_files == forecast_files
+        if last is not None and same_forecasts and last.score_files == score_files:
+            return last
+        try:
+            if last is not None and same_forecasts:
+                documents = last.documents
+            else:
+                documents = {(item.frequency, item.model_id): item for item in latest(forecasts.read(pair))}
+        except UNREADABLE as error:
+            _note(problems, f"{FORECASTS} of {pair}", error)
+            return None
+        evaluations: Summaries = {} if last is None else last.evaluations
+        try:
+            evaluations = _summaries(scores, pair, {_key(item) for item in documents.values()})
+        except UNREADABLE as error:
+            _note(problems, f"{SCORES} of {pair}", error)
+            score_files = ()  # so that the next poll tries again
+        served = {key: Served(_evaluated(item, evaluations)) for key, item in documents.items()}
+        return PairForecasts(
+            MappingProxyType(documents), MappingProxyType(served), evaluations, forecast_files, score_files
+        )
+
+
+def _same_files(first: TableSnapshot, second: TableSnapshot) -> bool:
+    # A lake that was rebuilt may come back to the same version number with other files.
+    return {pair: first.files(pair) for pair in first.pairs()} == {pair: second.files(pair) for pair in second.pairs()}
+
+
+def _note(problems: Problems, what: str, error: Exception) -> None:
+    # The error's message may name a path of this machine: the log gets it, answers get its kind.
+    problems[f"{what} cannot be read ({type(error).__name__}); the log has the cause"] = error
+
+
+def _key(document: ForecastDocument) -> ScoreKey:
+    return document.pair, document.model_id, document.model_version
+
+
+def _evaluated(document: ForecastDocument, evaluations: Summaries) -> ForecastDocument:
+    return with_evaluation(document, evaluations.get(_key(document)))
+
+
+def _summaries(scores: TableSnapshot | None, pair: str, wanted: Iterable[ScoreKey]) -> Summaries:
+    keys = set(wanted)
+    if scores is None or not keys:
+        return {}
+    try:
+        table = scores.read(pair)
+    except NoData:
+        return {}
+    versions = pa.array(sorted({version for _, _, version in keys}), type=pa.string())
+    found = summaries(table.filter(pc.is_in(table.column("model_version"), value_set=versions)))
+    return {key: value for key, value in found.items() if key in keys}

@@ -1,0 +1,89 @@
+"""A real HTTP server on loopback that answers as each test says, and the pairs the tests use."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from fx_assets.settings import Settings
+from fx_assets.specs.schema import PairSpec, SourceSpec
+
+RANGES = {"EURUSD": (0.5, 2.0), "USDJPY": (50.0, 300.0), "EURJPY": (60.0, 300.0), "GBPUSD": (0.7, 3.0)}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One response. `length` is the Content-Length to claim; `close` cuts the connection before any answer."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    length: int | None = None
+    close: bool = False
+
+
+@dataclass
+class Server:
+    """Answers in the order of `answers`, the last one for ever; `requests` counts."""
+
+    url: str
+    answers: list[Answer] = field(default_factory=list)
+    requests: int = 0
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    # A proxy that the machine may have set is not for loopback.
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    scripted: Server
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            scripted.requests += 1
+            answer = scripted.answers[min(scripted.requests, len(scripted.answers)) - 1]
+            if answer.close:
+                return
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(answer.body) if answer.length is None else answer.length))
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        scripted = Server(f"http://127.0.0.1:{http.server_port}/eurofxref-hist.zip")
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield scripted
+        http.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def settings_for(tmp_path: Path) -> Callable[[str], Settings]:
+    return lambda url: Settings(home=tmp_path, live=True, ecb_url=url)
+
+
+@pytest.fixture
+def offline(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path, live=False)
+
+
+def pair(name: str = "EURUSD", **changes: object) -> PairSpec:
+    body: dict[str, object] = {
+        "pair": name,
+        "pip": 0.01 if name.endswith("JPY") else 0.0001,
+        "source": SourceSpec(kind="ecb"),
+        "calendar": "target",
+        "history_start": date(1999, 1, 4),
+        "plausible_range": RANGES.get(name, (1e-3, 1e3)),
+    }
+    return PairSpec.model_validate({**body, **changes})

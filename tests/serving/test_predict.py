@@ -1,0 +1,249 @@
+"""Predictions over HTTP: the client's rows or the lake's, equal to the night to the last bit, or refused."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from fx_assets.forecasting.document import ForecastDocument
+from fx_assets.models.base import Row
+from fx_assets.models.predictors.random_walk import RandomWalk
+from fx_assets.timegrid.trading_dates import bar_end
+from tests.serving.conftest import EARLIER, FIRST_NIGHT, SECOND_NIGHT
+from tests.support.running_api import Api, running
+from tests.support.tiny_lake import LAST, TinyLake
+
+PATH = "/v1/models/random_walk/predict"
+
+
+def closes(tiny: TinyLake, pair: str) -> list[float]:
+    bars = tiny.lake.read("bars/1d", pair)
+    values: list[float] = bars.filter(pc.less_equal(bars.column("trading_date"), pa.scalar(LAST)))["close"].to_pylist()
+    return values[-30:]
+
+
+def window(tiny: TinyLake, pair: str = "EURUSD") -> list[list[float]]:
+    return [[close] for close in closes(tiny, pair)]
+
+
+def ask(client: Api, path: str = PATH, **body: Any) -> ForecastDocument:
+    answer = client.post(path, json=body)
+    assert answer.status_code == 200, answer.text
+    return ForecastDocument.model_validate(answer.json())
+
+
+def bits(document: ForecastDocument) -> list[tuple[str, ...]]:
+    return [
+        (item.median.hex(), item.volatility.hex(), *(price.hex() for price in item.quantiles.values()))
+        for item in document.horizons
+    ]
+
+
+def test_night_own_rows_and_lake_agree_to_the_last_bit(shared_client: Api, built: TinyLake) -> None:
+    answer = shared_client.get("/v1/forecasts/EURUSD/latest")
+    night = ForecastDocument.model_validate(answer.json())
+    for path in (PATH, "/random_walk/predict"):
+        assert bits(ask(shared_client, path, data=window(built), pair="EURUSD")) == bits(night)
+        assert bits(ask(shared_client, path, pair="EURUSD")) == bits(night)
+
+
+def test_the_document_says_where_its_rows_came_from(shared_client: Api, built: TinyLake) -> None:
+    own = ask(shared_client, data=window(built, "USDJPY"), pair="USDJPY")
+    assert any("came with the request" in note for note in own.notes)
+    stored = ask(shared_client, pair="USDJPY")
+    assert (stored.data_as_of, stored.origin) == (LAST, bar_end(LAST))
+    assert not any("came with the request" in note for note in stored.notes)
+    assert stored.lineage.run_id.startswith("http-")
+    assert own.lineage.data_version == stored.lineage.data_version
+    assert (stored.champion, stored.revision, stored.in_sample) == ("random_walk", "live", False)
+
+
+def test_a_model_of_one_pair_needs_no_pair(shared_client: Api, built: TinyLake) -> None:
+    assert ask(shared_client, "/solo/predict", data=window(built)).pair == "EURUSD"
+
+
+def test_as_of_takes_what_was_known_then(shared_client: Api) -> None:
+    past = shared_client.get("/v1/forecasts/EURUSD/latest", params={"as_of": FIRST_NIGHT.isoformat()}).json()
+    document = ask(shared_client, pair="EURUSD", as_of=FIRST_NIGHT.isoformat())
+    assert document.data_as_of == EARLIER
+    assert bits(document) == bits(ForecastDocument.model_validate(past))
+    assert (document.revision, document.in_sample) == ("replay", False)
+
+
+def test_before_the_models_training_ended_the_answer_is_in_sample(shared_client: Api) -> None:
+    document = ask(shared_client, pair="EURUSD", as_of="2024-06-03T22:00:00Z")
+    assert document.data_as_of.isoformat() == "2024-06-03"
+    assert document.in_sample
+
+
+def test_as_of_uses_the_version_of_that_moment(tiny: TinyLake, client: Api) -> None:
+    (first,) = tiny.control.versions("random_walk", "EURUSD")
+    between = datetime.now(UTC)
+    second = tiny.train("random_walk", "EURUSD")
+    assert ask(client, pair="EURUSD").model_version == second.version
+    assert ask(client, pair="EURUSD", as_of=between.isoformat()).model_version == first.version
+    assert ask(client, pair="EURUSD", as_of="2026-10-30T22:00:00Z").model_version == first.version
+
+
+def test_a_correction_that_came_later_is_not_seen_before(tiny: TinyLake, client: Api) -> None:
+    before = ask(client, pair="EURUSD", as_of="2026-10-30T22:00:00Z")
+    bars = tiny.lake.read("bars/1d", "EURUSD")
+    row = len(bars) - 3
+    known = bars["known_at"].to_pylist()
+    close = bars["close"].to_pylist()
+    known[row], close[row] = datetime(2026, 11, 5, tzinfo=UTC), close[row] * 1.05
+    for name, values in (("known_at", known), ("close", close)):
+        index = bars.column_names.index(name)
+        bars = bars.set_column(index, name, pa.array(values, bars.schema.field(name).type))
+    tiny.commit("bars/1d", "EURUSD", bars, asset="bars/1d")
+    after = ask(client, pair="EURUSD", as_of="2026-10-30T22:00:00Z")
+    assert any("1 bars before as_of were corrected" in note for note in after.notes)
+    # Without the corrected bar there are fewer rows, but no 5 % move is among them.
+    assert after.horizons[0].volatility < 1.5 * before.horizons[0].volatility
+    assert ask(client, pair="EURUSD").horizons[0].volatility > 2 * before.horizons[0].volatility
+
+
+def test_a_moment_with_too_little_before_it_is_the_clients_fault(shared_client: Api) -> None:
+    answer = shared_client.post(PATH, json={"pair": "EURUSD", "as_of": "2022-01-20T00:00:00Z"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "insufficient_history")
+
+
+def test_a_version_that_is_no_longer_kept_is_410(tiny: TinyLake, client: Api) -> None:
+    (first,) = tiny.control.versions("random_walk", "EURUSD")
+    between = datetime.now(UTC)
+    tiny.train("random_walk", "EURUSD")
+    folder = tiny.settings.artifacts_path / "random_walk" / "EURUSD" / first.version
+    folder.rename(folder.parent.parent / "gone")
+    answer = client.post(PATH, json={"pair": "EURUSD", "as_of": between.isoformat()})
+    assert (answer.status_code, answer.json()["code"]) == (410, "version_gone")
+
+
+def cell(value: str, row: int = 7) -> bytes:
+    rows = [["1.1"] for _ in range(30)]
+    rows[row] = [value]
+    return f'{{"pair": "EURUSD", "data": [{", ".join("[" + ", ".join(r) + "]" for r in rows)}]}}'.encode()
+
+
+def post(client: Api, body: bytes, path: str = PATH, **headers: str) -> httpx.Response:
+    return client.post(path, content=body, headers={"content-type": "application/json", **headers})
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["NaN", "Infinity", "-Infinity", "1e999", '"nan"', '"1.5"', "true", "null", "{}", "[1.1]", "-1.1", "0", "1" * 5000],
+)
+def test_a_cell_that_is_no_price_is_422_naming_its_index(shared_client: Api, value: str) -> None:
+    answer = post(shared_client, cell(value))
+    assert answer.status_code == 422, answer.text
+    problem = answer.json()
+    assert (problem["code"], problem["index"]) == ("invalid_input", [7, 0])
+    assert "data[7][0]" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        ([], "30 rows"),
+        ([[1.1]] * 29, "got 29"),
+        ([[1.1]] * 31, "got 31"),
+        ([[1.1, 2.0]] * 30, "got 2"),
+        ([[]] * 30, "got 0"),
+        ([1.1] * 30, "a row"),
+        ({"0": [1.1]}, "an object"),
+        (17, "a number"),
+        ("secret", "text"),
+    ],
+)
+def test_a_shape_that_does_not_fit_says_expected_and_got(shared_client: Api, data: Any, word: str) -> None:
+    answer = shared_client.post(PATH, json={"pair": "EURUSD", "data": data})
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert word in answer.json()["detail"]
+    assert "secret" not in answer.text
+
+
+def test_a_model_of_several_pairs_names_them(shared_client: Api, built: TinyLake) -> None:
+    problem = shared_client.post(PATH, json={"data": window(built)}).json()
+    assert (problem["status"], problem["pairs"]) == (422, ["EURUSD", "USDJPY"])
+
+
+@pytest.mark.parametrize("model", ["nothing", "RANDOM_WALK", "random_walk2"])
+def test_an_unknown_model_is_404_on_both_routes(shared_client: Api, model: str) -> None:
+    for path in (f"/v1/models/{model}/predict", f"/{model}/predict"):
+        answer = shared_client.post(path, json={})
+        assert (answer.status_code, answer.json()["code"]) == (404, "unknown_model")
+
+
+def test_a_model_that_was_never_trained_is_503(tiny: TinyLake) -> None:
+    path = tiny.settings.configs / "models" / "late.yaml"
+    path.write_text((path.parent / "solo.yaml").read_text().replace("solo", "late"))
+    with running(tiny) as client:
+        answer = client.post("/late/predict", json={"pair": "EURUSD"})
+        assert (answer.status_code, answer.json()["code"]) == (503, "model_untrained")
+
+
+@pytest.mark.parametrize("how", ["gone", "locked", "garbage"])
+def test_without_the_control_database_predictions_are_503_and_forecasts_go_on(
+    tiny: TinyLake, client: Api, how: str
+) -> None:
+    assert client.post(PATH, json={"pair": "EURUSD"}).status_code == 200
+    database = tiny.settings.home / "control.db"
+    holder = sqlite3.connect(database, isolation_level=None)
+    if how == "locked":
+        client.app.state.control.open().close()
+        holder.execute("PRAGMA locking_mode=EXCLUSIVE")
+        holder.execute("BEGIN EXCLUSIVE")
+    else:
+        holder.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        holder.close()
+        kept = database.read_bytes()
+        for path in tiny.settings.home.glob("control.db*"):
+            path.unlink()
+        if how == "garbage":
+            database.write_bytes(b"no database at all" * 1000)
+    answer = client.post(PATH, json={"pair": "EURUSD"})
+    assert (answer.status_code, answer.json()["code"]) == (503, "control_unavailable")
+    assert "retry-after" in answer.headers
+    assert str(tiny.settings.home) not in answer.text
+    assert client.get("/v1/forecasts/EURUSD/latest").status_code == 200
+    holder.close()
+    if how != "locked":
+        database.write_bytes(kept)
+    assert client.post(PATH, json={"pair": "EURUSD"}).status_code == 200
+
+
+def test_without_the_lake_own_rows_of_a_pair_known_before_still_predict(tiny: TinyLake, client: Api) -> None:
+    rows = window(tiny)
+    ask(client, data=rows, pair="EURUSD")
+    tiny.settings.lake_path.rename(tiny.settings.home / "away")
+    answer = client.post(PATH, json={"pair": "EURUSD"})
+    assert (answer.status_code, answer.json()["code"]) == (503, "no_data")
+    assert ask(client, data=rows, pair="EURUSD").pair == "EURUSD"
+
+
+def test_an_unusable_forecast_is_500_and_counted(client: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RandomWalk, "_predict", lambda *_: Row(np.full(5, np.nan), np.ones(5)))
+    answer = client.post(PATH, json={"pair": "EURUSD"})
+    assert (answer.status_code, answer.json()["code"]) == (500, "model_output_invalid")
+    assert client.get("/v1/models/random_walk").json()["invalid_outputs"] == 1
+
+
+def test_the_schema_has_a_route_for_each_model(shared_client: Api) -> None:
+    paths = shared_client.get("/openapi.json").json()["paths"]
+    assert {"/v1/models/solo/predict", "/solo/predict", PATH, "/random_walk/predict"} <= set(paths)
+    own, stored = paths[PATH]["post"]["requestBody"]["content"]["application/json"]["schema"]["oneOf"]
+    assert (own["properties"]["data"]["minItems"], own["required"]) == (30, ["data", "pair"])
+    assert stored["required"] == ["pair"]
+
+
+def test_the_answer_is_json_of_unrounded_numbers(shared_client: Api) -> None:
+    answer = shared_client.post(PATH, json={"pair": "EURUSD", "as_of": (SECOND_NIGHT + timedelta(days=1)).isoformat()})
+    assert json.loads(answer.content) == ForecastDocument.model_validate_json(answer.content).model_dump(mode="json")
+    assert answer.headers["cache-control"] == "no-store"

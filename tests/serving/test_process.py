@@ -1,0 +1,145 @@
+"""The API as a process of its own: what it imports, how it starts, what it says, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from fx_assets.settings import project_root
+from tests.serving.conftest import SECOND_NIGHT
+from tests.support.tiny_lake import TinyLake
+
+BANNED = [
+    "torch",
+    "sklearn",
+    "skops",
+    "arch",
+    "statsmodels",
+    "dagster",
+    "pytorch_lightning",
+    "tsfresh",
+    "featuretools",
+    "autofeat",
+    "matplotlib",
+]
+
+_IMPORTS = """
+import asyncio, json, sys
+import httpx
+from serving.app import app
+
+async def ask():
+    app.state.lake.refresh()
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+        read = await client.get("/v1/forecasts/EURUSD/latest")
+        made = await client.post("/random_walk/predict", json={"pair": "EURUSD"})
+        ready = await client.get("/readyz")
+    return [read.status_code, made.status_code, ready.status_code]
+
+codes = asyncio.run(ask())
+print(json.dumps({"codes": codes, "modules": sorted({name.split(".")[0] for name in sys.modules})}))
+"""
+
+
+def environment(tiny: TinyLake, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FX_")}
+    return {**kept, "FX_HOME": str(tiny.settings.home), "FX_CONFIGS": str(tiny.settings.configs), **more}
+
+
+def test_the_reader_imports_no_training_library_and_no_dagster(built: TinyLake) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _IMPORTS],
+        env=environment(built),
+        cwd=project_root(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["codes"] == [200, 200, 200]
+    assert sorted(set(said["modules"]) & set(BANNED)) == []
+
+
+@contextmanager
+def started(tiny: TinyLake, *arguments: str, **more: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "serving.main", *arguments],
+        env=environment(tiny, **more),
+        cwd=project_root(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def address(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith("forecast API on http://127.0.0.1:"), line
+    return line.removeprefix("forecast API on ").strip()
+
+
+def test_it_prints_its_address_serves_follows_the_lake_and_ends(tiny: TinyLake) -> None:
+    with started(tiny, "--port", "0", FX_POLL_SECONDS="0.1") as process:
+        url = address(process)
+        with httpx.Client(base_url=url, timeout=20) as client:
+            assert client.get("/readyz").status_code == 200
+            first = client.get("/v1/forecasts/EURUSD/latest")
+            issued_at = SECOND_NIGHT + timedelta(hours=1)
+            tiny.forecast("random_walk", "EURUSD", issued_at=issued_at)
+            deadline = time.monotonic() + 30
+            while (newest := client.get("/v1/forecasts/EURUSD/latest")).headers["etag"] == first.headers["etag"]:
+                assert time.monotonic() < deadline, "the poll never saw the new forecast"
+                time.sleep(0.05)
+            assert newest.json()["issued_at"] == "2026-10-30T22:30:00Z"
+            assert client.post("/random_walk/predict", json={"pair": "EURUSD"}).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_ctrl_c_ends_it_too(built: TinyLake) -> None:
+    with started(built, "--port", "0") as process:
+        address(process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+
+
+def test_a_taken_port_is_said_and_exit_code_1(built: TinyLake) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        with started(built, "--port", str(port)) as process:
+            out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert f"port {port} on 127.0.0.1" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
+def test_it_listens_on_loopback_only(built: TinyLake, host: str) -> None:
+    with started(built, "--port", "0", FX_HOST=host) as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert "loopback only" in err
