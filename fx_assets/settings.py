@@ -12,6 +12,10 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+# ONNX Runtime 1.29 and later writes a device id under HOME and reports to its vendor unless this is
+# set before its first import; every entry point imports this module first.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 
 def project_root() -> Path:
     """Folder that holds `configs/`: the checkout where this is one, else the working directory."""

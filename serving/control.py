@@ -41,6 +41,12 @@ class LazyControl:
                 self._control = Control(self._url, timeout_s=_LOCK_SECONDS)
             return self._control
 
+    def close(self) -> None:
+        """Give the connections back."""
+        with self._lock:
+            if self._control is not None:
+                self._control.close()
+
     def _check_file(self, file: Path) -> None:
         # SQLite would create an empty database in place of one that is gone, and every model would
         # seem untrained.

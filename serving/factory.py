@@ -27,6 +27,7 @@ def create_app(settings: Settings) -> FastAPI:
     """
     registry = Registry(load(settings), ArtifactStore(settings.artifacts_path))
     live = LiveSnapshot(Lake(settings.lake_path))
+    control = LazyControl(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -38,6 +39,7 @@ def create_app(settings: Settings) -> FastAPI:
             poll.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await poll
+            control.close()
 
     app = FastAPI(
         title="fx-assets",
@@ -50,7 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.registry = registry
     app.state.lake = live
-    app.state.control = LazyControl(settings)
+    app.state.control = control
     problems.install(app)
     app.add_middleware(Gate)
     for router in (health.router, catalog.router, forecasts.router, predict.build(registry)):

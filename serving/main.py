@@ -13,6 +13,7 @@ from types import FrameType
 import uvicorn
 
 from fx_assets.settings import Settings, get_settings
+from fx_assets.specs.problems import SpecError
 from serving.factory import create_app
 
 _LOCAL_NAMES = frozenset({"localhost"})
@@ -68,7 +69,8 @@ def run(settings: Settings, port: int) -> int:
     """
     try:
         bound = bind(settings.host, port)
-    except AddressError as error:
+        app = create_app(settings)
+    except (AddressError, SpecError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 1
     # uvicorn ends in order on the first signal, then raises it again; ending as asked is exit code 0.
@@ -76,7 +78,7 @@ def run(settings: Settings, port: int) -> int:
     signal.signal(signal.SIGINT, _leave)
     with bound:
         config = uvicorn.Config(
-            create_app(settings),
+            app,
             workers=1,
             access_log=False,
             log_level="warning",

@@ -30,7 +30,7 @@ from fx_assets.timegrid.calendars import calendar
 from fx_assets.timegrid.trading_dates import bar_end, expected_last_date
 from serving.problems import ProblemError
 from serving.registry import Loaded, Registry
-from serving.snapshot import UNREADABLE, LiveSnapshot, champion
+from serving.snapshot import UNREADABLE, LiveSnapshot, default_model
 from serving.validation import PredictRequest
 
 log = logging.getLogger("serving")
@@ -110,7 +110,7 @@ class Forecaster:
         return document.model_copy(update={"notes": (*document.notes, *rows.notes), "revision": revision})
 
     def _champion(self, pair: str, spec: ModelSpec) -> str:
-        published = champion(self.lake.current.of(pair, spec.frequency))
+        published = default_model(self.lake.current.of(pair, spec.frequency))
         catalog = self.registry.catalog
         return published or champion_of(catalog.models, pair, spec.frequency, catalog.pairs)
 

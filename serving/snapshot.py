@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fx_assets.forecasting.champion import served_by_default
 from fx_assets.forecasting.document import ForecastDocument, with_evaluation
 from fx_assets.forecasting.scores import ScoreKey, summaries
 from fx_assets.forecasting.table import latest
@@ -77,11 +78,10 @@ class Snapshot:
         return {item.model_id: Served(_evaluated(item, evaluations)) for item in found}
 
 
-def champion(served: Mapping[str, Served]) -> str | None:
-    """The model served by default: what the newest of one pair's and frequency's documents says; None without any."""
-    if not served:
-        return None
-    return max((item.document for item in served.values()), key=lambda item: (item.issued_at, item.origin)).champion
+def default_model(served: Mapping[str, Served]) -> str | None:
+    """The model served where none is asked for, of one pair's and frequency's documents; None without its document."""
+    document = served_by_default(item.document for item in served.values())
+    return None if document is None else document.model_id
 
 
 class LiveSnapshot:

@@ -1,6 +1,7 @@
 """`bars/<frequency>`: bars labelled by their start and known at their end."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import dagster as dg
 import polars as pl
@@ -15,6 +16,8 @@ from fx_assets.orchestration.upstream import require_state
 from fx_assets.prices.history import current_view
 from fx_assets.specs.loader import Catalog
 from fx_assets.storage.hashing import fingerprint
+from fx_assets.timegrid.calendars import calendar
+from fx_assets.timegrid.trading_dates import expected_last_date
 
 
 def build(catalog: Catalog) -> list[dg.AssetsDefinition]:
@@ -39,10 +42,13 @@ def _bars(frequency: str, catalog: Catalog) -> dg.AssetsDefinition:
     )
     def bars(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Event]:
         stores, spec = lake.stores(), catalog.pairs[context.partition_key]
-        prices = require_state(stores, "prices/raw", spec.pair, keys.RAW)
+        prices, now = require_state(stores, "prices/raw", spec.pair, keys.RAW), datetime.now(UTC)
+        # A price of today may be there before its bar has ended; it makes a bar once it has.
+        finished = min(str(prices.metadata["last"]), expected_last_date(calendar(spec.calendar), now).isoformat())
 
         def compute() -> Draft:
-            frame = daily_bars(current_view(pl.DataFrame(stores.lake.read("prices/raw", spec.pair))), spec.pair)
+            view = current_view(pl.DataFrame(stores.lake.read("prices/raw", spec.pair)))
+            frame = daily_bars(view, spec.pair, now=now)
             last = frame.tail(1)
             facts = {"last": str(last["trading_date"].item()), "last_close": float(last["close"].item())}
             return Draft(frame.to_arrow(), check_bars(frame, spec), facts)
@@ -52,7 +58,9 @@ def _bars(frequency: str, catalog: Catalog) -> dg.AssetsDefinition:
             stores,
             table=table,
             pair=spec.pair,
-            fingerprint=fingerprint(prices.content_hash, spec.model_dump(mode="json"), frequency, CODE_VERSION),
+            fingerprint=fingerprint(
+                prices.content_hash, finished, spec.model_dump(mode="json"), frequency, CODE_VERSION
+            ),
             compute=compute,
         )
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from fx_assets.orchestration import nights
-from fx_assets.orchestration.home import prepare_home
+from fx_assets.orchestration.home import prepare_home, warm_databases
 from fx_assets.orchestration.nights import Launch
 from fx_assets.settings import Settings
 from fx_assets.specs.loader import Catalog
@@ -70,8 +70,8 @@ def run_night(settings: Settings, catalog: Catalog, pairs: Iterable[str], consol
     night = trading_date_of(datetime.now(UTC))
     launches = [launch for wave in nights.waves(catalog, night, pairs) for launch in wave]
     result = NightResult()
-    prepare_home(settings)
-    with dg.DagsterInstance.get() as instance, _progress(console, len(launches)) as show:
+    home = prepare_home(settings)
+    with dg.DagsterInstance.get() as instance, warm_databases(home), _progress(console, len(launches)) as show:
         for launch in launches:
             show(_title(launch))
             outcome = defs.resolve_job_def(launch.job).execute_in_process(
@@ -92,7 +92,7 @@ def run_selection(
     """Materialize the chosen assets, in the order of the graph, for those of `pairs` that each one has."""
     from fx_assets.definitions import defs
 
-    prepare_home(settings)
+    home = prepare_home(settings)
     graph = defs.resolve_asset_graph()
     chosen = set(keys)
     ordered = [key for level in graph.toposorted_asset_keys_by_level for key in sorted(level) if key in chosen]
@@ -102,7 +102,7 @@ def run_selection(
         own = None if partitions is None else set(partitions.get_partition_keys())
         steps += [(key, None)] if own is None else [(key, pair) for pair in pairs if pair in own]
     result = NightResult()
-    with dg.DagsterInstance.get() as instance, _progress(console, len(steps)) as show:
+    with dg.DagsterInstance.get() as instance, warm_databases(home), _progress(console, len(steps)) as show:
         for key, pair in steps:
             name = f"{key.to_user_string()}[{pair or 'panel'}]"
             show(name)

@@ -49,9 +49,7 @@ def services(settings: Settings) -> list[Service]:
     return [
         Service("Dagster UI", webserver, ui + "/server_info"),
         Service("Dagster daemon", [str(binaries / "dagster-daemon"), "run", "-w", workspace]),
-        Service(
-            "forecast API", [sys.executable, "-m", "serving.main", "--port", str(settings.api_port)], api + "/livez"
-        ),
+        Service("forecast API", [*server, "--port", str(settings.api_port)], api + "/livez"),
     ]
 
 
@@ -149,7 +147,7 @@ def _answers(url: str | None) -> bool:
 def _announce(settings: Settings, console: Console, logs: Path) -> None:
     console.print(f"Dagster UI    http://{settings.host}:{settings.ui_port}")
     console.print(f"forecast API  http://{settings.host}:{settings.api_port}/v1/pairs")
-    console.print(f"API reference http://{settings.host}:{settings.api_port}/docs")
+    console.print(f"its reference http://{settings.host}:{settings.api_port}/openapi.json")
     console.print(f"logs          {logs}")
     console.print("Ctrl-C ends all of them.")
 

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pyarrow as pa
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -66,15 +64,16 @@ def print_report(settings: Settings, catalog: Catalog, console: Console) -> None
     between = " " if console.width >= WIDE else "\n"
     table = Table(
         title="Median and 80 % range of the price; one-day CRPS in basis points on the held-out last year",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        box=None,
+        pad_edge=False,
+        title_justify="left",
     )
     for name in ("pair", "model", "as of"):
-        table.add_column(name, no_wrap=True)
+        table.add_column(name, overflow="fold")
     for h in SHOWN:
-        table.add_column(f"{h} day{'s' if h > 1 else ''}", no_wrap=True)
-    for name in ("CRPS", "walk", "ratio", "windows"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(f"{h} day{'s' if h > 1 else ''}", overflow="fold")
+    for name in ("CRPS", "walk", "ratio", "n"):
+        table.add_column(name, justify="right", overflow="fold")
     late = stale = 0
     for pair in catalog.pairs:
         for document in served_documents(stores, catalog, pair):
@@ -84,7 +83,7 @@ def print_report(settings: Settings, catalog: Catalog, console: Console) -> None
         table.add_section()
     console.print(table)
     console.print(
-        "walk: repeats the last price, normal, constant volatility of the training rows. windows: independent one-day "
+        "walk: repeats the last price, normal, constant volatility of the training rows. n: independent one-day "
         "forecasts.\nNo significance test has been made: a ratio under 1 is not yet skill.",
         soft_wrap=True,
     )
@@ -156,7 +155,10 @@ def print_document(document: ForecastDocument, console: Console) -> None:
 
 
 def write_charts(settings: Settings, catalog: Catalog) -> list[Path]:
-    """A fan chart of each pair's champion as PNG in `settings.charts_path`; returns the paths."""
+    """A fan chart of each pair's champion as PNG in `settings.charts_path`; returns the paths.
+
+    A chart that was drawn today from the document that is served now stays as it is.
+    """
     stores = Stores(settings)
     settings.charts_path.mkdir(parents=True, exist_ok=True)
     return [path for pair in catalog.pairs for path in _chart(stores, settings, catalog, pair)]
@@ -167,12 +169,16 @@ def _chart(stores: Stores, settings: Settings, catalog: Catalog, pair: str) -> I
     for document in documents:
         if document.model_id == document.champion:
             path = settings.charts_path / f"{pair}.png"
-            path.write_bytes(fan_chart(_tail(stores, document), document))
+            if not _drawn_today(path, document):
+                path.write_bytes(fan_chart(stores.lake.read(f"bars/{document.frequency}", pair), document))
             yield path
 
 
-def _tail(stores: Stores, document: ForecastDocument) -> pa.Table:
-    return stores.lake.read(f"bars/{document.frequency}", document.pair)
+def _drawn_today(path: Path, document: ForecastDocument) -> bool:
+    if not path.exists():
+        return False
+    drawn, now = datetime.fromtimestamp(path.stat().st_mtime, UTC), datetime.now(UTC)
+    return drawn > document.issued_at and drawn.date() == now.date()
 
 
 def _summaries(stores: Stores, pair: str) -> dict[tuple[str, str, str], dict[int, dict[str, object]]]:

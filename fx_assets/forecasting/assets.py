@@ -91,7 +91,7 @@ def _draft(stores: Stores, pair: PairSpec, inputs: Inputs, champion: str, run_id
         "last_price": document.last_price,
         "median_1": first.median,
         "volatility_1": first.volatility,
-        **{f"quantile_1/{level}": price for level, price in first.quantiles.items()},
+        **{f"quantile_1/{level}": first.quantiles[level] for level in ("0.1", "0.9") if level in first.quantiles},
         "stale": document.stale,
         "model_version": document.model_version,
     }

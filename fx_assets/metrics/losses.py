@@ -37,7 +37,7 @@ def crps_quantiles(*, y: ArrayLike, quantiles: ArrayLike, levels: ArrayLike) -> 
     `y` (n,), `quantiles` (n, q) that do not cross, `levels` (q,) increasing and evenly spaced; returns (n,) in y's
     unit. Two forecasts are compared on the same grid. Source: scoringrules `crps_quantile`.
     """
-    import scoringrules  # type: ignore[import-untyped]
+    import scoringrules
 
     actual, forecast, level = _quantile_arguments(y, quantiles, levels)
     if len(level) > 1 and not np.allclose(np.diff(level), level[1] - level[0], rtol=0, atol=1e-9):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from fx_assets.features.pipeline import check_stages
+from fx_assets.features.checking import stage_problems
 from fx_assets.models.registry import check_model
 from fx_assets.prices.sources.base import kinds, source
 from fx_assets.settings import Settings
@@ -34,5 +34,4 @@ def _check_pair(spec: PairSpec) -> Iterable[tuple[str, str]]:
 
 def _check_features(spec: FeatureSetSpec, pairs: Mapping[str, PairSpec]) -> Iterable[tuple[str, str]]:
     prices = {source(pair.source.kind).kind_of_price for pair in pairs.values()}
-    for problem in check_stages(spec, prices):
-        yield "stages", problem
+    return stage_problems(spec, prices)

@@ -7,13 +7,13 @@ an answer of 0 is the random walk, whatever the pair and the year, and pairs can
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+import fx_assets.settings  # noqa: F401 - turns ONNX Runtime's telemetry off, before its first import
 from fx_assets.models.base import BasePredictor
 from fx_assets.models.errors import FitFailed, InvalidCheckpoint, NotLoaded
 from fx_assets.models.inputs import FloatArray, PairHistory
@@ -126,8 +126,6 @@ class NetworkPredictor(BasePredictor):
 
 def open_session(model: bytes) -> onnxruntime.InferenceSession:
     """An ONNX Runtime session that computes the same bits everywhere: one thread, in order, on the CPU."""
-    # From 1.29 on its import reports to Microsoft and keeps a device id under HOME; only this, set before, prevents it.
-    os.putenv("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from fx_assets.training.exchange import Task, read_result, write_task
 from fx_assets.training.records import Progress, TrainedModel, TrainingFailed
 from fx_assets.training.supervisor import supervise
 
+_log = logging.getLogger(__name__)
 CHILD = "fx_assets.training.child"
 
 
@@ -62,6 +64,8 @@ def train_in_child(
     if ended.exit_code != 0 or "done" not in last:
         cause = last.get("failed", ended.reason)
         raise TrainingFailed(f"training of {spec.model_id} failed: {cause}\n{ended.stderr}".rstrip())
+    if ended.stderr:
+        _log.warning("training of %s printed: %s", spec.model_id, ended.stderr)
     return read_result(folder, last["done"])
 
 

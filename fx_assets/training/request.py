@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -93,22 +91,17 @@ def prepare(lake: Lake, catalog: Catalog, spec: ModelSpec, pairs: tuple[str, ...
 
 
 def run(request: Request, *, settings: Settings, report: Callable[[Progress], None], run_id: str) -> Trained:
-    """Train in scratch and describe the result. Scratch is removed however it ends."""
+    """Train in a folder of its own under scratch, which is gone afterwards, and describe the result."""
     spec = request.spec
-    scratch = settings.scratch_path / f"{spec.model_id}-{uuid.uuid4().hex}"
-    scratch.mkdir(parents=True)
-    try:
-        model = train(
-            spec,
-            request.histories,
-            window=request.window,
-            scratch=scratch,
-            seed=spec.training.seed,
-            progress=report,
-            supervised=True,
-        )
-    finally:
-        shutil.rmtree(scratch)
+    model = train(
+        spec,
+        request.histories,
+        window=request.window,
+        scratch=settings.scratch_path,
+        seed=spec.training.seed,
+        progress=report,
+        grace_s=settings.child_grace_seconds,
+    )
     now = datetime.now(UTC)
     manifest = {
         **request.predictor.identity(),

@@ -13,7 +13,7 @@ from serving.dependencies import LakeDep, RegistryDep
 from serving.problems import ProblemError
 from serving.registry import Registry, scope_of
 from serving.rendering import json_response
-from serving.snapshot import LiveSnapshot, champion
+from serving.snapshot import LiveSnapshot, default_model
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
 
@@ -33,7 +33,7 @@ async def pairs(lake: LakeDep, registry: RegistryDep) -> Response:
                 "calendar": spec.calendar,
                 "frequencies": spec.frequencies,
                 "source": spec.source.kind,
-                "champion": champion(served),
+                "champion": default_model(served),
                 "models": sorted(
                     model.model_id for model in catalog.models.values() if name in catalog.pairs_of(model)
                 ),

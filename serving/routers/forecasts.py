@@ -15,7 +15,7 @@ from serving.dependencies import LakeDep, RegistryDep
 from serving.problems import ProblemError
 from serving.registry import Registry
 from serving.rendering import Served, matches
-from serving.snapshot import UNREADABLE, Snapshot, champion, log
+from serving.snapshot import UNREADABLE, Snapshot, default_model, log
 from serving.validation import parse_instant
 
 router = APIRouter(prefix="/v1/forecasts", tags=["forecasts"])
@@ -90,7 +90,7 @@ def _pair(registry: Registry, pair: str) -> PairSpec:
 
 
 def _chosen(registry: Registry, served: Mapping[str, Served], model: str | None) -> Served:
-    wanted = champion(served) if model is None else model
+    wanted = default_model(served) if model is None else model
     if wanted is not None and wanted in served:
         return served[wanted]
     if model is not None and model not in registry.catalog.models and f"models/{model}" not in registry.catalog.broken:

@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from fx_assets.forecasting.freshness import freshness
-from fx_assets.timegrid.calendars import calendar
+from fx_assets.forecasting.champion import served_by_default
+from fx_assets.forecasting.freshness import behind
 from serving.dependencies import LakeDep, RegistryDep
 from serving.problems import ProblemError
 from serving.rendering import json_response
-from serving.snapshot import champion
 
 router = APIRouter(tags=["health"])
 
@@ -30,20 +29,17 @@ async def readyz(lake: LakeDep, registry: RegistryDep) -> Response:
     A pair is missing where the forecast it is served by default cannot be read, and stale where that
     forecast's data are older than the pair allows.
     """
-    snapshot, now = lake.current, datetime.now(UTC)
-    stale, missing = [], []
-    for pair, spec in registry.catalog.pairs.items():
-        served = snapshot.of(pair, spec.frequencies[0])
-        default = served.get(champion(served) or "")
-        if default is None:
-            missing.append(pair)
-        elif freshness(default.document.data_as_of, calendar(spec.calendar), spec.freshness, now).stale:
-            stale.append(pair)
+    snapshot, pairs = lake.current, registry.catalog.pairs
+    default = {
+        name: served_by_default(item.document for item in snapshot.of(name, spec.frequencies[0]).values())
+        for name, spec in pairs.items()
+    }
+    late = behind(default, pairs, datetime.now(UTC))
     count = sum(len(found.served) for found in snapshot.pairs.values())
     report = {
         "forecasts": count,
-        "stale": stale,
-        "missing": missing,
+        "stale": list(late.stale),
+        "missing": list(late.missing),
         "failed": sorted(registry.catalog.broken),
         "lake": {"version": snapshot.version, "problems": list(lake.problems)},
     }

@@ -102,5 +102,8 @@ def test_a_long_gap_only_warns() -> None:
 def test_the_longest_of_several_gaps_is_named() -> None:
     days = [date(2026, 10, day) for day in (1, 2, 6, 7, 12, 13, 15)]
     assert longest_gap(days, pair()) == (2, date(2026, 10, 7), date(2026, 10, 12))
+    # A later gap that is wider on the wall and shorter in open dates, for its weekend, does not take its place.
+    wider = [date(2026, 10, day) for day in (1, 7, 8, 13)]
+    assert longest_gap(wider, pair()) == (3, date(2026, 10, 1), date(2026, 10, 7))
     assert longest_gap(days[:2], pair()) == (0, None, None)
     assert longest_gap([], pair()) == (0, None, None)

@@ -108,7 +108,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def wait_for(condition: Callable[[], Found], explain: Callable[[], str] = lambda: "") -> Found:
+def wait_for(condition: Callable[[], Found | None], explain: Callable[[], str] = lambda: "") -> Found:
     """The first true value of `condition`; fails after a generous time-out with what `explain` says."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:

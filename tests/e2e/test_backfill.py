@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,11 @@ def test_a_backfill_from_the_ui_reaches_the_api(tmp_path: Path) -> None:
     with installation.up():
         assert httpx.get(installation.api + "/readyz").status_code == 503
         backfill = launch(installation)
-        state = wait_for(lambda: finished(installation, backfill), installation.logs)
+        state = wait_for(partial(finished, installation, backfill), installation.logs)
         runs = state["runsOrError"]["results"]
         assert [run["status"] for run in runs] == ["SUCCESS"] * len(PAIRS)
         for pair in PAIRS:
-            document = wait_for(lambda pair=pair: served(installation, pair), installation.logs)
+            document = wait_for(partial(served, installation, pair), installation.logs)
             assert document["pair"] == pair
             assert document["model_id"] == "random_walk"
             assert document["lineage"]["run_id"] in {run["runId"] for run in runs}

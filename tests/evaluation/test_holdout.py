@@ -106,9 +106,22 @@ def test_a_loss_is_twice_the_mean_pinball_of_the_calibrated_quantiles(
     losses = [(y - q) * (p - (y < q)) for p, q in zip(levels.tolist(), quantiles.tolist(), strict=True)]
     row = next(r for r in scores.table.to_pylist() if r["horizon"] == 20 and r["y"] == y)
     assert row["loss_crps"] == pytest.approx(2e4 * float(np.mean(losses)), rel=1e-12)
-    assert row["covered_80"] == (quantiles[19] <= y <= quantiles[179])
-    assert levels[19] == 0.1
-    assert levels[179] == 0.9
+
+
+def test_the_80_range_goes_from_the_tenth_to_the_ninetieth_hundredth(
+    scores: Any, walk: Walk, prices: PairHistory
+) -> None:
+    predictor, _, window = walk
+    rows = window.origins(prices.ends, window=64, horizon=5, part="test")
+    prediction = predictor.predict(np.stack([prices.window(int(i), 64) for i in rows]))
+    calibration = predictor.calibrations["USDJPY"]
+    y = np.log(prices.closes[rows + 5] / prices.closes[rows])
+    ranges = [
+        calibration.quantiles([0.1, 0.9], location, scale)[4]
+        for location, scale in zip(prediction.location, prediction.scale, strict=True)
+    ]
+    inside = [bool(low <= value <= high) for (low, high), value in zip(ranges, y, strict=True)]
+    assert [row["covered_80"] for row in scores.table.to_pylist() if row["horizon"] == 5] == inside
 
 
 def test_the_summary_is_the_documents_evaluation(scores: Any) -> None:

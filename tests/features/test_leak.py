@@ -93,6 +93,18 @@ def test_the_last_bar_with_a_future_is_always_probed(make_bars: BarMaker, core: 
         probe(make_bars(closes(501)), core, n=5, seed=0)
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.usefixtures("registry")
+def test_a_leak_into_the_newest_bar_alone_is_caught_by_one_probe(
+    seed: int, make_bars: BarMaker, make_set: SetMaker
+) -> None:
+    def newest(close: Floats) -> Floats:
+        return np.where(np.arange(len(close)) == 118, next_close(close), close)
+
+    add_stage("leaky", newest)
+    assert not probe(make_bars(closes(120)), make_set(leaky={}), n=1, seed=seed).passed
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(501, 620), seed=st.integers(0, 2**16))
 def test_features_of_a_prefix_are_a_prefix_of_the_features(

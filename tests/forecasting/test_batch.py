@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -122,6 +123,9 @@ def test_another_pair_or_model_is_refused(
         issued(history=other, pair=pair.model_copy(update={"pair": "EURUSD"}))
     with pytest.raises(ValueError, match="manifest is of model other"):
         issued(manifest=manifest.model_copy(update={"model_id": "other"}))
+    wide = replace(simulated(np.zeros(80)), features=np.zeros((81, 1)), feature_names=("rsi_14",))
+    with pytest.raises(ValueError, match="history of USDJPY has columns close, rsi_14; model walk reads close"):
+        issued(history=wide)
     with pytest.raises(ValueError, match="now has no time zone"):
         issued(now=datetime(2026, 11, 2))
 

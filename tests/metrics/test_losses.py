@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import scoringrules  # type: ignore[import-untyped]
+import scoringrules
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import stats
 
 from fx_assets.metrics.losses import (
     absolute_error,

@@ -19,13 +19,15 @@ RANGES = {"EURUSD": (0.5, 2.0), "USDJPY": (50.0, 300.0), "EURJPY": (60.0, 300.0)
 
 @dataclass(frozen=True)
 class Answer:
-    """One response. `length` is the Content-Length to claim; `close` cuts the connection before any answer."""
+    """One response. `length` is the Content-Length to claim; `close` cuts the connection before any answer;
+    with a `pause` the body comes byte by byte, that many seconds apart."""
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     length: int | None = None
     close: bool = False
+    pause: float = 0.0
 
 
 @dataclass
@@ -42,6 +44,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     # A proxy that the machine may have set is not for loopback.
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     scripted: Server
+    stopping = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -54,7 +57,13 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(answer.body) if answer.length is None else answer.length))
             self.end_headers()
-            self.wfile.write(answer.body)
+            if not answer.pause:
+                self.wfile.write(answer.body)
+                return
+            for byte in answer.body:
+                if stopping.wait(answer.pause):
+                    return
+                self.wfile.write(bytes([byte]))
 
         def log_message(self, format: str, *args: object) -> None: ...
 
@@ -63,6 +72,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield scripted
+        stopping.set()
         http.shutdown()
         thread.join()
 

@@ -204,6 +204,21 @@ def test_retry_after_is_honoured_and_capped(
     assert [f"{seconds:.1f}" for seconds in slept] == [waited]
 
 
+@pytest.mark.parametrize(
+    ("pause", "steps", "cause"),
+    [(0.02, {"whole": 0.2}, r"only [\d,]+ bytes in 0\.2 s"), (9.0, {"read": 0.2}, "read timeout")],
+    ids=["a slow body", "a stalled body"],
+)
+def test_a_server_that_takes_its_time_is_left(
+    server: Server, settings_for: SettingsFor, pause: float, steps: dict[str, float], cause: str
+) -> None:
+    server.answers = [Answer(body=zipped(NEWER), pause=pause)]
+    policy = RetryPolicy(**{**QUICK.__dict__, "attempts": 2, **steps})
+    fetched = fetch(settings_for(server.url), policy=policy)
+    assert re.search(f"unreachable: {cause}.*; continuing with the embedded", str(fetched.notes["live"]))
+    assert server.requests == 2
+
+
 def test_a_refused_connection_leaves_the_embedded_history(settings_for: SettingsFor) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

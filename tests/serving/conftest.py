@@ -30,6 +30,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> TinyLake:
     made.night(FIRST_NIGHT, EARLIER)
     made.night(SECOND_NIGHT, LAST)
     made.score("random_walk", "EURUSD", 45.0)
+    made.score("solo", "EURUSD", 55.0)
     return made
 
 

@@ -101,6 +101,7 @@ def test_scores_of_the_documents_own_version_stand_beside_it(shared_client: Api)
     assert (evaluation["crps"], evaluation["crps_random_walk"], evaluation["ratio"]) == (45.0, 50.0, 0.9)
     assert (evaluation["windows"], evaluation["coverage_80"]) == (10, 0.8)
     assert latest(shared_client, as_of=SECOND_NIGHT.isoformat())["evaluation"] == evaluation
+    assert latest(shared_client, model="solo")["evaluation"]["ratio"] == 1.1
     assert latest(shared_client, "USDJPY")["evaluation"] is None
 
 
@@ -144,6 +145,8 @@ def test_readyz_names_stale_and_missing_pairs(client: Api, tiny: TinyLake) -> No
     tiny.forecast("random_walk", "USDJPY", issued_at=fresh, last=fresh.date() - timedelta(days=1))
     client.refresh()
     assert client.get("/readyz").json()["stale"] == ["EURUSD"]
+    # A moment to come is now: nothing is stale before its time.
+    assert latest(client, "USDJPY", as_of="2999-01-01T00:00:00Z")["stale"] is False
 
 
 def test_without_a_forecast_readyz_is_503_and_livez_is_not(tmp_path: Any) -> None:

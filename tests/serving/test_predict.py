@@ -47,6 +47,10 @@ def bits(document: ForecastDocument) -> list[tuple[str, ...]]:
     ]
 
 
+def evaluation_of(client: Api, pair: str) -> object:
+    return ForecastDocument.model_validate(client.get(f"/v1/forecasts/{pair}/latest").json()).evaluation
+
+
 def test_night_own_rows_and_lake_agree_to_the_last_bit(shared_client: Api, built: TinyLake) -> None:
     answer = shared_client.get("/v1/forecasts/EURUSD/latest")
     night = ForecastDocument.model_validate(answer.json())
@@ -63,6 +67,8 @@ def test_the_document_says_where_its_rows_came_from(shared_client: Api, built: T
     assert not any("came with the request" in note for note in stored.notes)
     assert stored.lineage.run_id.startswith("http-")
     assert own.lineage.data_version == stored.lineage.data_version
+    assert stored.evaluation is None
+    assert (ask(shared_client, pair="EURUSD").evaluation or 0) == evaluation_of(shared_client, "EURUSD")
     assert (stored.champion, stored.revision, stored.in_sample) == ("random_walk", "live", False)
 
 
@@ -89,6 +95,7 @@ def test_as_of_uses_the_version_of_that_moment(tiny: TinyLake, client: Api) -> N
     between = datetime.now(UTC)
     second = tiny.train("random_walk", "EURUSD")
     assert ask(client, pair="EURUSD").model_version == second.version
+    assert ask(client, pair="EURUSD", as_of=datetime.now(UTC).isoformat()).model_version == second.version
     assert ask(client, pair="EURUSD", as_of=between.isoformat()).model_version == first.version
     assert ask(client, pair="EURUSD", as_of="2026-10-30T22:00:00Z").model_version == first.version
 

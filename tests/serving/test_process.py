@@ -12,27 +12,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
 
 from fx_assets.settings import project_root
+from serving.main import AddressError, bind
 from tests.serving.conftest import SECOND_NIGHT
 from tests.support.tiny_lake import TinyLake
 
-BANNED = [
-    "torch",
-    "sklearn",
-    "skops",
-    "arch",
-    "statsmodels",
-    "dagster",
-    "pytorch_lightning",
-    "tsfresh",
-    "featuretools",
-    "autofeat",
-    "matplotlib",
-]
+BANNED = {
+    *("torch", "sklearn", "skops", "arch", "statsmodels", "dagster", "pytorch_lightning"),
+    *("tsfresh", "featuretools", "autofeat", "matplotlib"),
+}
 
 _IMPORTS = """
 import asyncio, json, sys
@@ -71,7 +64,7 @@ def test_the_reader_imports_no_training_library_and_no_dagster(built: TinyLake) 
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["codes"] == [200, 200, 200]
-    assert sorted(set(said["modules"]) & set(BANNED)) == []
+    assert sorted(BANNED.intersection(said["modules"])) == []
 
 
 @contextmanager
@@ -137,9 +130,21 @@ def test_a_taken_port_is_said_and_exit_code_1(built: TinyLake) -> None:
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
-def test_it_listens_on_loopback_only(built: TinyLake, host: str) -> None:
-    with started(built, "--port", "0", FX_HOST=host) as process:
+def test_no_configs_are_said_and_exit_code_1(built: TinyLake, tmp_path: Path) -> None:
+    with started(built, "--port", "0", FX_CONFIGS=str(tmp_path)) as process:
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (1, "")
-    assert "loopback only" in err
+    assert "FX_CONFIGS" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
+def test_it_listens_on_loopback_only(host: str) -> None:
+    with pytest.raises(AddressError, match="loopback only"):
+        bind(host, 0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost"])
+def test_any_loopback_address_will_do(host: str) -> None:
+    with bind(host, 0) as bound:
+        assert bound.getsockname()[0].startswith("127.")

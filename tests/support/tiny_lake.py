@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from fx_assets.features.pipeline import build, table_name
 from fx_assets.forecasting.batch import issue
 from fx_assets.forecasting.champion import champion_of
 from fx_assets.forecasting.document import ForecastDocument
@@ -124,6 +125,12 @@ class TinyLake:
             **dict.fromkeys(("bid", "ask"), empty),
         }
         self.commit("bars/1d", pair, pa.table(columns), asset="bars/1d")
+
+    def features(self, name: str, pair: str) -> None:
+        """The features of a set, from the pair's bars."""
+        spec = self.catalog.features[name]
+        matrix = build(self.lake.read("bars/1d", pair), spec)
+        self.commit(table_name(spec), pair, matrix, asset=f"features/{name}")
 
     def train(self, model_id: str, pair: str) -> ModelVersion:
         """Train, publish and register a checkpoint."""

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-import currency_converter  # type: ignore[import-untyped]
+import currency_converter
 import pytest
 
 from fx_assets.timegrid.calendars import calendar

@@ -186,10 +186,12 @@ def test_too_short_a_history_says_so() -> None:
 
 
 def test_one_training_row_is_enough_to_cut() -> None:
-    exact = ALL_DAYS.index(date(2023, 9, 29))
-    EvaluationWindow.held_out_year(ALL_ENDS[exact:], refit_every="month")
+    """The row that ends exactly at the cut (Monday 30 September 2024) is the training's."""
+    exact = ALL_DAYS.index(date(2024, 9, 30))
+    window = EvaluationWindow.held_out_year(ALL_ENDS[exact:], refit_every="month", validation_years=1)
+    assert naive(window.train_until) == ALL_ENDS[exact]
     with pytest.raises(ValueError, match="insufficient_history"):
-        EvaluationWindow.held_out_year(ALL_ENDS[exact + 1 :], refit_every="month")
+        EvaluationWindow.held_out_year(ALL_ENDS[exact + 1 :], refit_every="month", validation_years=1)
 
 
 @pytest.mark.parametrize(
@@ -200,6 +202,7 @@ def test_one_training_row_is_enough_to_cut() -> None:
         (ALL_ENDS.astype("datetime64[s]"), r"datetime64\[us\]"),
         (ALL_ENDS[None, :], r"shape \(1, "),
         (np.array(["2020-01-01", "NaT"], dtype="datetime64[us]"), "increasing times"),
+        (np.array(["NaT"], dtype="datetime64[us]"), "increasing times"),
     ],
 )
 def test_bad_ends_are_refused(ends: Any, message: str) -> None:

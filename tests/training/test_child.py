@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from tests.training.helpers import cuts, market, spec, wait_until_gone
 
 SEED = 11
 # Runs the child as it is, noting whatever Python opens for writing, makes, moves or removes.
-WATCHED = """
+WATCHED = r"""
 import os, runpy, sys
 noted = os.open(sys.argv.pop(1), os.O_WRONLY | os.O_APPEND)
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -31,13 +32,24 @@ def note(event, arguments):
     if event == "open" and isinstance(arguments[0], str) and (arguments[2] or 0) & WRITES or event in {
         "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.link", "os.symlink", "os.truncate", "socket.connect",
     }:
-        os.write(noted, f"{event} {os.path.abspath(str(arguments[0]))}\\n".encode())
+        os.write(noted, f"{event} {os.path.abspath(str(arguments[0]))}\n".encode())
 sys.addaudithook(note)
 try:
     runpy.run_module("fx_assets.training.child", run_name="__main__", alter_sys=True)
 finally:
     os.write(noted, " ".join(["loaded", *sorted({name.split(".")[0] for name in sys.modules})]).encode() + b"\n")
 """
+
+
+class Listener(logging.Handler):
+    """Collects what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
 
 
 @dataclasses.dataclass
@@ -50,6 +62,7 @@ class Run:
     writes: list[str]
     loaded: list[str]
     home: Path
+    said: list[str]
     listing_before: list[str]
     listing_after: list[str]
 
@@ -64,6 +77,8 @@ def supervised(tmp_path_factory: pytest.TempPathFactory) -> Run:
     script.write_text(WATCHED)
     history, model, events = market(), spec(), list[Progress]()
     names = ("HOME", "TMPDIR")
+    said = Listener()
+    logging.getLogger("fx_assets.training").addHandler(said)
     with pytest.MonkeyPatch.context() as patch:
         for name in names:
             patch.setenv(name, str(home))
@@ -81,8 +96,9 @@ def supervised(tmp_path_factory: pytest.TempPathFactory) -> Run:
             command=(sys.executable, "-P", str(script), str(noted)),
         )
     after = sorted(path.name for path in base.iterdir())
+    logging.getLogger("fx_assets.training").removeHandler(said)
     *writes, loaded = noted.read_text().splitlines()
-    return Run(folder, trained, events, writes, loaded.split()[1:], home, before, after)
+    return Run(folder, trained, events, writes, loaded.split()[1:], home, said.messages, before, after)
 
 
 def test_the_child_trains_what_this_process_would(supervised: Run, tmp_path: Path) -> None:
@@ -257,6 +273,34 @@ def test_an_interrupt_while_progress_is_reported_ends_the_child(tmp_path: Path) 
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
     commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in children]
     assert not [command for command in commands if "fx_assets.training.child" in command]
+
+
+def test_a_training_that_goes_well_prints_nothing(supervised: Run) -> None:
+    assert supervised.said == []
+
+
+def test_what_a_training_prints_is_passed_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    history, model = market(), spec()
+    script = tmp_path / "child.py"
+    script.write_text(
+        "import sys, fx_assets.training.child as child\n"
+        "def run(folder, send):\n    print('a remark'); send({'done': 'x'})\n"
+        "child.run = run\nsys.exit(child.main(sys.argv[1:]))\n"
+    )
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    with pytest.raises(TrainingFailed, match=r"done\.json is missing"):
+        train_in_child(
+            model,
+            {"EURUSD": history},
+            window=cuts(history, model),
+            folder=folder,
+            seed=1,
+            progress=lambda _: None,
+            grace_s=1,
+            command=(sys.executable, str(script)),
+        )
+    assert caplog.messages == ["training of small printed: a remark"]
 
 
 def test_training_needs_no_dagster(supervised: Run) -> None:
