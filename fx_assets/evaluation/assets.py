@@ -38,7 +38,7 @@ def _scores(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
         key=key,
         deps=[partitions.same_pair(forecast), trained if panel else partitions.same_pair(trained)],
         partitions_def=partitions.of_model(spec, catalog),
-        group_name=spec.model_id,
+        group_name="scores",
         kinds={"numpy", "deltalake"},
         owners=keys.OWNERS,
         code_version=str(CODE_VERSION),

@@ -42,7 +42,7 @@ def _forecast(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
         key=key,
         deps=[*map(partitions.same_pair, upstream), trained if panel else partitions.same_pair(trained)],
         partitions_def=partitions.of_model(spec, catalog),
-        group_name=spec.model_id,
+        group_name="forecasts",
         kinds={"onnx" if spec.kind == "itransformer" else "numpy", "deltalake"},
         owners=keys.OWNERS,
         code_version=str(CODE_VERSION),

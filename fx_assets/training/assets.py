@@ -35,7 +35,7 @@ def _checkpoint(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
         key=keys.checkpoint(spec.model_id),
         deps=[partitions.every_pair(key, pairs) if panel else partitions.same_pair(key) for key in upstream],
         partitions_def=None if panel else partitions.of_model(spec, catalog),
-        group_name=spec.model_id,
+        group_name="checkpoints",
         kinds={"pytorch", "onnx"} if in_child else {"numpy"},
         owners=keys.OWNERS,
         code_version=str(CODE_VERSION),
@@ -60,10 +60,18 @@ def _checkpoint(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
             scope=PANEL if panel else context.partition_key,
             fingerprint=request.fingerprint,
             train=lambda: run(request, settings=stores.settings, report=report, run_id=context.run.run_id),
-            facts={"pairs": ", ".join(request.histories)},
+            facts={"pairs": ", ".join(request.histories), **_extent(request)},
         )
 
     return checkpoint
+
+
+def _extent(request: Request) -> dict[str, str]:
+    """How far each pair's data go: one that failed tonight stays in a panel with its last good ones."""
+    return {
+        f"data_until/{pair}": str(history.trading_dates[-1].astype("datetime64[D]"))
+        for pair, history in request.histories.items()
+    }
 
 
 def _request(

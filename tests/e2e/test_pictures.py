@@ -26,6 +26,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+PAIRS = ("AUDUSD", "EURJPY", "EURUSD", "GBPUSD", "USDCHF", "USDJPY")
 PATIENCE_MS = 60_000
 
 
@@ -41,7 +42,7 @@ def chromium() -> str:
 def browser_page(executable: str) -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
-        page = browser.new_page(viewport={"width": 1600, "height": 900})
+        page = browser.new_page(viewport={"width": 1600, "height": 1040})
         page.set_default_timeout(PATIENCE_MS)
         yield page
         browser.close()
@@ -56,7 +57,7 @@ def test_operators_see_the_graph_a_chart_and_the_pairs_to_backfill(chromium: str
     assert done.returncode == 0, done.stderr
     with installation.up(), browser_page(chromium) as page:
         page.goto(installation.ui + "/asset-groups")
-        expect(page.get_by_text("random_walk").last).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.get_by_text("forecasts").last).to_be_visible(timeout=PATIENCE_MS)
         page.mouse.click(1000, 820)
         page.keyboard.press("Alt+KeyE")
         # All groups are expanded: the graph is drawn again with one box an asset.
@@ -72,12 +73,14 @@ def test_operators_see_the_graph_a_chart_and_the_pairs_to_backfill(chromium: str
         assert drawn, "the fan chart is not a picture that the browser can draw"
         page.screenshot(path=pictures / "materialization.png")
 
-        page.goto(installation.ui + "/assets/forecasts/random_walk?view=overview")
+        page.goto(installation.ui + "/assets/prices/raw?view=overview")
         page.get_by_role("button", name="Materialize").first.click()
-        page.get_by_role("button", name="All", exact=True).click()
-        for pair in ("AUDUSD", "EURJPY", "EURUSD", "GBPUSD", "USDCHF", "USDJPY"):
-            expect(page.get_by_text(pair).first).to_be_visible(timeout=PATIENCE_MS)
-        expect(page.get_by_role("button", name="Launch")).to_be_enabled(timeout=PATIENCE_MS)
+        page.get_by_text("Select a partition").click()
+        for pair in PAIRS:
+            expect(page.get_by_title(pair, exact=True).last).to_be_visible(timeout=PATIENCE_MS)
+        for pair in ("EURUSD", "USDJPY"):
+            page.get_by_title(pair, exact=True).last.click()
+        expect(page.get_by_text("2 partitions", exact=True)).to_be_visible(timeout=PATIENCE_MS)
         page.screenshot(path=pictures / "backfill.png")
     for name in ("asset_graph", "materialization", "backfill"):
         assert (pictures / f"{name}.png").stat().st_size > 20_000
