@@ -106,30 +106,43 @@ def test_a_reader_beside_a_writer_sees_whole_versions_only(tmp_path: Path, start
     assert set(lake.read(TABLE, "EURUSD").column("close").to_pylist()) == {60.0}
 
 
-def test_kill_nine_of_a_writer_beside_a_reader_loses_and_tears_nothing(tmp_path: Path, start: Start) -> None:
+@pytest.mark.parametrize(
+    "batches",
+    [1, pytest.param(20, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])],
+    ids=["short", "soak"],
+)
+def test_kill_nine_of_a_writer_beside_a_reader_loses_and_tears_nothing(
+    tmp_path: Path, start: Start, batches: int
+) -> None:
     lake = Lake(tmp_path / "lake")
     first_version(lake)
     reader = start(READER, lake.root)
     chance = random.Random(18)
-    # Started ahead of their turn: importing takes longer than the writing that is killed.
-    waiting = [start(WRITER, lake.root, "EURUSD", 1 + 1000 * turn, 1000, "replace") for turn in range(8)]
-    for writer in waiting:
-        go(writer)
-        assert writer.stdout is not None
-        said = [writer.stdout.readline() for _ in range(chance.randint(1, 3))]
-        time.sleep(chance.uniform(0, 0.08))  # somewhere in the next commit
-        writer.kill()
-        rest, err = writer.communicate()
-        said += [line for line in rest.splitlines(keepends=True) if line.endswith("\n")]
-        assert all(said), err
-        (value,) = set(lake.read(TABLE, "EURUSD").column("close").to_pylist())
-        assert value >= int(said[-1]), "what the writer said it committed is there"
-        assert len(lake.files(TABLE, "EURUSD")) == 1
+    for batch in range(batches):
+        # Started ahead of their turn: importing takes longer than the writing that is killed.
+        firsts = [1 + 1000 * (8 * batch + turn) for turn in range(8)]
+        for writer in [start(WRITER, lake.root, "EURUSD", first, 1000, "replace") for first in firsts]:
+            kill_in_a_commit(writer, lake, chance)
     out, err = reader.communicate("\n", timeout=60)
     assert reader.returncode == 0, err
     assert int(out.split()[0]) > 1
     first_version(lake)
     assert set(lake.read(TABLE, "EURUSD").column("close").to_pylist()) == {0.0}, "the next run goes on"
+
+
+def kill_in_a_commit(writer: subprocess.Popen[str], lake: Lake, chance: random.Random) -> None:
+    """Let the writer commit a few times, kill it somewhere in the next one, and look at what is left."""
+    go(writer)
+    assert writer.stdout is not None
+    said = [writer.stdout.readline() for _ in range(chance.randint(1, 3))]
+    time.sleep(chance.uniform(0, 0.08))
+    writer.kill()
+    rest, err = writer.communicate()
+    said += [line for line in rest.splitlines(keepends=True) if line.endswith("\n")]
+    assert all(said), err
+    (value,) = set(lake.read(TABLE, "EURUSD").column("close").to_pylist())
+    assert value >= int(said[-1]), "what the writer said it committed is there"
+    assert len(lake.files(TABLE, "EURUSD")) == 1
 
 
 @pytest.mark.parametrize("fresh", [True, False], ids=["fresh table", "existing table"])
