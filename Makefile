@@ -29,7 +29,7 @@ up: $(STAMP) ## Dagster UI, its daemon and the forecast API on loopback, until C
 	@exec $(BIN)/fx-assets up
 
 test: $(STAMP) ## The default test suite
-	$(PYTEST) -m "not slow and not soak"
+	$(PYTEST) -m "not slow and not soak" -n 2 --dist loadfile
 
 test-slow: $(STAMP) ## The tests that train, start servers or drive a browser
 	$(PYTEST) -m "slow and not soak"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,6 +13,9 @@ from rich.console import Console
 from fx_assets.settings import Settings, get_settings
 from fx_assets.specs.loader import Catalog
 from fx_assets.specs.problems import SpecError, nearest
+
+if TYPE_CHECKING:
+    from fx_assets.commands.night import NightResult
 
 app = typer.Typer(
     name="fx-assets",
@@ -93,7 +96,7 @@ def demo() -> None:
     charts = write_charts(settings, catalog)
     out.print(f"fan charts: {', '.join(path.name for path in charts)} in {settings.charts_path}", soft_wrap=True)
     out.print(f"runs and charts in the Dagster UI: make up, then http://{settings.host}:{settings.ui_port}")
-    _finish(result.summary, result.failed)
+    _finish(result)
 
 
 @app.command()
@@ -112,9 +115,7 @@ def materialize(
         result = run_night(settings, catalog, chosen, err)
     else:
         result = run_selection(settings, _asset_keys(select), chosen, err)
-    if as_json:
-        _print_json({"computed": result.computed, "reused": result.reused, "failed": result.failed})
-    _finish(result.summary, result.failed, quiet=as_json)
+    _finish(result, as_json=as_json)
 
 
 @app.command()
@@ -141,9 +142,7 @@ def train(
     chosen = [pair for pair in catalog.pairs_of(spec) if pairs is None or pair in _chosen(catalog, pairs)]
     upstream = dg.AssetSelection.assets(keys.checkpoint(spec.model_id)).upstream()
     result = run_selection(settings, _resolve(upstream), chosen, err)
-    if as_json:
-        _print_json({"computed": result.computed, "reused": result.reused, "failed": result.failed})
-    _finish(result.summary, result.failed, quiet=as_json)
+    _finish(result, as_json=as_json)
 
 
 @app.command()
@@ -176,7 +175,7 @@ def serve(
     from serving.main import run
 
     settings = get_settings()
-    run(settings, settings.api_port if port is None else port)
+    raise typer.Exit(run(settings, settings.api_port if port is None else port))
 
 
 @app.command()
@@ -230,12 +229,14 @@ def _resolve(selection: Any) -> set[Any]:
     return resolved
 
 
-def _finish(summary: str, failed: list[str], *, quiet: bool = False) -> None:
-    for reason in failed:
+def _finish(result: NightResult, *, as_json: bool = False) -> None:
+    for reason in result.failed:
         err.print(reason, style="red", highlight=False, soft_wrap=True)
-    if not quiet:
-        out.print(summary)
-    raise typer.Exit(1 if failed else 0)
+    if as_json:
+        _print_json({"computed": result.computed, "reused": result.reused, "failed": result.failed})
+    else:
+        out.print(result.summary)
+    raise typer.Exit(1 if result.failed else 0)
 
 
 def _fail(message: str) -> Any:

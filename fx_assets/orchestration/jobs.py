@@ -12,6 +12,8 @@ from fx_assets.specs.schema import ModelSpec
 # What `define_asset_job` returns; Dagster names it in no public module.
 Job = UnresolvedAssetJobDefinition
 
+FRESHNESS = dg.AssetCheckKey(keys.RAW, "freshness")
+
 
 def build(catalog: Catalog) -> list[Job]:
     """All jobs of a catalog: one over all pairs, one or two for each other model, and freshness."""
@@ -20,7 +22,7 @@ def build(catalog: Catalog) -> list[Job]:
         *(job for spec in catalog.models.values() for job in _own_jobs(spec, catalog)),
         dg.define_asset_job(
             nights.FRESHNESS_JOB,
-            selection=dg.AssetSelection.checks(dg.AssetCheckKey(keys.RAW, "freshness")),
+            selection=dg.AssetSelection.checks(FRESHNESS),
             description="Which pairs are stale or missing. Warns, never blocks.",
         ),
     ]
@@ -34,7 +36,8 @@ def _pairs_job(catalog: Catalog) -> Job:
             selected += _of(spec)
     return dg.define_asset_job(
         nights.PAIRS_JOB,
-        selection=dg.AssetSelection.assets(*selected),
+        # An asset brings its checks along; this one judges the whole night, so it runs when that is over.
+        selection=dg.AssetSelection.assets(*selected) - dg.AssetSelection.checks(FRESHNESS),
         partitions_def=partitions.all_pairs(catalog),
         description="Wave 1 of the night: prices, bars, features and the models for all pairs.",
     )
