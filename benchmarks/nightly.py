@@ -95,7 +95,7 @@ def plain_night(settings: Settings) -> None:
     from fx_assets.orchestration.resources import Stores
 
     catalog = load(settings)
-    lake = SimpleNamespace(stores=partial(_same, Stores(settings)))
+    stores = Stores(settings)
     graph = definitions.defs.resolve_asset_graph()
     for wave in nights.waves(catalog, datetime.now(UTC).date(), catalog.pairs):
         for launch in wave:
@@ -103,11 +103,11 @@ def plain_night(settings: Settings) -> None:
             for key in (key for level in graph.toposorted_asset_keys_by_level for key in sorted(level)):
                 if key in job.asset_layer.executable_asset_keys:
                     function = _function(definitions.defs.resolve_assets_def(key).op)
-                    for _ in function(_context(key, launch.partition), lake):
+                    for _ in function(_context(key, launch.partition), stores):
                         pass
             if launch.job == nights.FRESHNESS_JOB:
                 (node,) = job.graph.nodes
-                _function(node.definition)(lake)
+                _function(node.definition)(stores)
 
 
 def _function(op: Any) -> Any:

@@ -41,7 +41,7 @@ def _bars(frequency: str, catalog: Catalog) -> dg.AssetsDefinition:
         description="Daily bars by trading date (17:00 New York to 17:00 New York). A fixing has a close only.",
     )
     def bars(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Event]:
-        stores, spec = lake.stores(), catalog.pairs[context.partition_key]
+        stores, spec = lake, catalog.pairs[context.partition_key]
         prices, now = require_state(stores, "prices/raw", spec.pair, keys.RAW), datetime.now(UTC)
         # A price of today may be there before its bar has ended; it makes a bar once it has.
         finished = min(str(prices.metadata["last"]), expected_last_date(calendar(spec.calendar), now).isoformat())

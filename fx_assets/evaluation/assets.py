@@ -47,7 +47,7 @@ def _scores(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
         "random walk with constant volatility, 1, 5 and 20 bars ahead. A night adds its new windows.",
     )
     def scores(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Event]:
-        stores, pair = lake.stores(), context.partition_key
+        stores, pair = lake, context.partition_key
         version = require_version(stores, spec.model_id, "panel" if panel else pair)
         inputs = load_inputs(stores.lake, stores.artifacts, version, pair, spec, catalog.features)
         yield from publish_table(

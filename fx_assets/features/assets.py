@@ -41,7 +41,7 @@ def _features(spec: FeatureSetSpec, catalog: Catalog) -> dg.AssetsDefinition:
         metadata={"feature_schema_hash": schema_hash(spec), "columns": len(columns)},
     )
     def features(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Event]:
-        stores, pair = lake.stores(), context.partition_key
+        stores, pair = lake, context.partition_key
         bars = require_state(stores, f"bars/{spec.frequency}", pair, source)
 
         def compute() -> Draft:

@@ -51,7 +51,7 @@ def _forecast(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
         f"{spec.horizon} bars ahead. A run again adds a revision; nothing is overwritten.",
     )
     def forecast(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Event]:
-        stores, pair = lake.stores(), catalog.pairs[context.partition_key]
+        stores, pair = lake, catalog.pairs[context.partition_key]
         version = require_version(stores, spec.model_id, "panel" if panel else pair.pair)
         inputs = load_inputs(stores.lake, stores.artifacts, version, pair.pair, spec, catalog.features)
         champion = champion_of(catalog.models, pair.pair, spec.frequency, catalog.pairs)
@@ -119,7 +119,7 @@ def _freshness(catalog: Catalog) -> dg.AssetChecksDefinition:
         description="Pairs whose forecast is missing or made from stale prices: the same that /readyz names.",
     )
     def freshness(lake: LakeResource) -> dg.AssetCheckResult:
-        stores = lake.stores()
+        stores = lake
         served = {pair: served_by_default(_heads(stores, pair)) for pair in catalog.pairs}
         found = behind(served, catalog.pairs, datetime.now(UTC))
         late = [f"{pair}: no price for {missed} open trading dates" for pair, missed in found.stale.items()]

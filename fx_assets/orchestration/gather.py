@@ -8,7 +8,7 @@ from datetime import timedelta
 import dagster as dg
 
 from fx_assets.orchestration import jobs, keys
-from fx_assets.orchestration.resources import LakeResource
+from fx_assets.orchestration.resources import Stores
 from fx_assets.orchestration.schedules import nightly_schedule, waves_sensor
 from fx_assets.settings import Settings
 from fx_assets.specs.loader import Catalog
@@ -30,7 +30,7 @@ def gather(settings: Settings, catalog: Catalog, rooms: Iterable[Room]) -> dg.De
         sensors=[waves_sensor(catalog, made, timedelta(minutes=settings.night_deadline_minutes))],
         # The default executor starts a process a step, 3 to 7 CPU seconds each; trainings have their own child.
         executor=dg.in_process_executor,
-        resources={"lake": LakeResource()},
+        resources={"lake": Stores(settings)},
     )
 
 

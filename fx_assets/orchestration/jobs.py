@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from fx_assets.orchestration import keys, nights, partitions
+from fx_assets.orchestration import keys, nights
 from fx_assets.specs.loader import Catalog
 from fx_assets.specs.schema import ModelSpec
 
@@ -19,7 +19,7 @@ def build(catalog: Catalog) -> list[Job]:
     """All jobs of a catalog: one over all pairs, one or two for each other model, and freshness."""
     return [
         _pairs_job(catalog),
-        *(job for spec in catalog.models.values() for job in _own_jobs(spec, catalog)),
+        *(job for spec in catalog.models.values() for job in _own_jobs(spec)),
         dg.define_asset_job(
             nights.FRESHNESS_JOB,
             selection=dg.AssetSelection.checks(FRESHNESS),
@@ -38,21 +38,18 @@ def _pairs_job(catalog: Catalog) -> Job:
         nights.PAIRS_JOB,
         # An asset brings its checks along; this one judges the whole night, so it runs when that is over.
         selection=dg.AssetSelection.assets(*selected) - dg.AssetSelection.checks(FRESHNESS),
-        partitions_def=partitions.all_pairs(catalog),
         description="Wave 1 of the night: prices, bars, features and the models for all pairs.",
     )
 
 
-def _own_jobs(spec: ModelSpec, catalog: Catalog) -> list[Job]:
+def _own_jobs(spec: ModelSpec) -> list[Job]:
     if nights.is_shared(spec):
         return []
-    own = partitions.of_model(spec, catalog)
     if spec.scope == "pair":
         return [
             dg.define_asset_job(
                 nights.list_job(spec.model_id),
                 selection=dg.AssetSelection.assets(*_of(spec)),
-                partitions_def=own,
                 description=f"Wave 2 of the night: {spec.model_id}, trained and forecast for each of its pairs.",
             )
         ]
@@ -65,7 +62,6 @@ def _own_jobs(spec: ModelSpec, catalog: Catalog) -> list[Job]:
         dg.define_asset_job(
             nights.panel_forecast_job(spec.model_id),
             selection=dg.AssetSelection.assets(keys.forecast(spec.model_id), keys.scores(spec.model_id)),
-            partitions_def=own,
             description=f"Wave 3 of the night: {spec.model_id}, forecast for each of its pairs.",
         ),
     ]

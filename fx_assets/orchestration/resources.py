@@ -7,9 +7,8 @@ from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
-from pydantic import PrivateAttr
 
-from fx_assets.settings import Settings, get_settings
+from fx_assets.settings import Settings
 from fx_assets.storage.artifacts import ArtifactStore
 from fx_assets.storage.control import Control
 from fx_assets.storage.lake import Lake
@@ -28,9 +27,11 @@ class Stores:
 
     @cached_property
     def control(self) -> Control:
-        """Leases and model versions."""
+        """Leases and model versions; a version whose row a crash has cost is recorded again."""
         self.settings.home.mkdir(parents=True, exist_ok=True)
-        return Control(self.settings.control_database)
+        control = Control(self.settings.control_database)
+        control.rebuild_versions(self.artifacts)
+        return control
 
     @cached_property
     def artifacts(self) -> ArtifactStore:
@@ -43,13 +44,6 @@ class Stores:
         return self.settings.scratch_path
 
 
-class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Access to the stores; where they are comes from the settings (`FX_*`), not from run config."""
-
-    _stores: Stores | None = PrivateAttr(default=None)
-
-    def stores(self) -> Stores:
-        """The stores of the settings in force."""
-        if self._stores is None:
-            self._stores = Stores(get_settings())
-        return self._stores
+# A plain object, not a `ConfigurableResource`: where the stores are comes from the settings (`FX_*`), not
+# from run config, and Dagster's pydantic layer warns of itself on every use.
+LakeResource = dg.ResourceParam[Stores]

@@ -38,7 +38,7 @@ def build(catalog: Catalog) -> list[dg.AssetsDefinition]:
         "Corrections are appended, never overwritten; rejected rows lie in the table `rejects`.",
     )
     def raw(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Event]:
-        stores, spec = lake.stores(), catalog.pairs[context.partition_key]
+        stores, spec = lake, catalog.pairs[context.partition_key]
         fetched = source(spec.source.kind).fetch(spec, settings=stores.settings, log=context.log.info)
         _record_rejects(context, stores, spec, fetched)
         yield from publish_table(

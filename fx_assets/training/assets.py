@@ -46,7 +46,7 @@ def _checkpoint(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
         metadata={"kind": spec.kind, "scope": spec.scope, "horizon": spec.horizon, "window": spec.window},
     )
     def checkpoint(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Event]:
-        stores = lake.stores()
+        stores = lake
         request = _request(context, stores, catalog, spec, pairs if panel else (context.partition_key,))
 
         def report(progress: Progress) -> None:
