@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 
 from fx_assets.settings import Settings, get_settings
 from fx_assets.specs.loader import Catalog
 from fx_assets.specs.problems import SpecError, nearest
+from fx_assets.specs.schema import ModelSpec
 
 if TYPE_CHECKING:
     from fx_assets.commands.night import NightResult
@@ -106,7 +108,7 @@ def materialize(
     as_json: JsonOption = False,
 ) -> None:
     """Run the night, or only the selected assets, for all pairs or the given ones."""
-    from fx_assets.commands.night import run_night, run_selection
+    from fx_assets.commands.night import run_night
 
     settings = get_settings()
     catalog = _catalog(settings)
@@ -114,7 +116,7 @@ def materialize(
     if select is None:
         result = run_night(settings, catalog, chosen, err)
     else:
-        result = run_selection(settings, _asset_keys(select), chosen, err)
+        result = _selected(settings, _asset_keys(select), chosen)
     _finish(result, as_json=as_json)
 
 
@@ -128,20 +130,20 @@ def train(
     """Train a model's checkpoint, with what it needs upstream, as Dagster runs."""
     import dagster as dg
 
-    from fx_assets.commands.night import run_selection
     from fx_assets.orchestration import keys
 
     settings = get_settings()
     catalog = _catalog(settings)
     if (config is None) == (model is None):
         raise typer.BadParameter("give one of --config FILE and --model MODEL_ID")
-    try:
-        spec = catalog.model(model if model is not None else _model_of(config, settings))
-    except SpecError as error:
-        _fail(str(error))
-    chosen = [pair for pair in catalog.pairs_of(spec) if pairs is None or pair in _chosen(catalog, pairs)]
+    spec = _known_model(catalog, model if model is not None else _model_of(config, settings))
+    wanted = _chosen(catalog, pairs)
+    chosen = [pair for pair in catalog.pairs_of(spec) if pair in wanted]
+    if not chosen:
+        own = ", ".join(catalog.pairs_of(spec))
+        raise typer.BadParameter(f"{spec.model_id} forecasts {own}, not {', '.join(wanted)}", param_hint="--pairs")
     upstream = dg.AssetSelection.assets(keys.checkpoint(spec.model_id)).upstream()
-    result = run_selection(settings, _resolve(upstream), chosen, err)
+    result = _selected(settings, _resolve(upstream), chosen)
     _finish(result, as_json=as_json)
 
 
@@ -157,6 +159,8 @@ def forecast(
     settings = get_settings()
     catalog = _catalog(settings)
     name = _chosen(catalog, pair)[0]
+    if model is not None:
+        _known_model(catalog, model)
     try:
         document = latest_document(settings, catalog, name, model)
     except LookupError as error:
@@ -189,6 +193,25 @@ def up() -> None:
     except PortTaken as error:
         _fail(str(error))
     raise typer.Exit(code)
+
+
+def _known_model(catalog: Catalog, model_id: str) -> ModelSpec:
+    if model_id not in catalog.models and f"models/{model_id}" not in catalog.broken:
+        known = nearest(model_id, catalog.models)
+        raise typer.BadParameter(f"unknown model {model_id!r}.{known}", param_hint="--model")
+    try:
+        return catalog.model(model_id)
+    except SpecError as error:
+        _fail(str(error))
+
+
+def _selected(settings: Settings, keys: set[Any], pairs: list[str]) -> NightResult:
+    from fx_assets.commands.night import NothingChosen, run_selection
+
+    try:
+        return run_selection(settings, keys, pairs, err)
+    except NothingChosen as error:
+        raise typer.BadParameter(str(error), param_hint="--pairs") from error
 
 
 def _model_of(config: Path | None, settings: Settings) -> str:
@@ -239,7 +262,7 @@ def _finish(result: NightResult, *, as_json: bool = False) -> None:
     raise typer.Exit(1 if result.failed else 0)
 
 
-def _fail(message: str) -> Any:
+def _fail(message: str) -> NoReturn:
     err.print(message, style="red", highlight=False, soft_wrap=True)
     raise typer.Exit(1)
 
@@ -251,3 +274,10 @@ def main() -> None:
     except SpecError as error:
         err.print(str(error), style="red", highlight=False, soft_wrap=True)
         raise SystemExit(1) from error
+    except ValidationError as error:
+        if error.title != Settings.__name__:
+            raise
+        for item in error.errors(include_url=False, include_input=False):
+            name = "FX_" + "_".join(str(part) for part in item["loc"]).upper()
+            err.print(f"setting {name}: {item['msg']}", style="red", highlight=False, soft_wrap=True)
+        raise SystemExit(2) from error

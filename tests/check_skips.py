@@ -7,13 +7,16 @@ import sys
 from pathlib import Path
 
 SKIP = re.compile(r"^SKIPPED \[(?P<count>\d+)\] (?P<place>\S+?)(:\d+)?: (?P<reason>.*)$")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 EXPECTED = Path(__file__).parent / "expected_skips.txt"
 
 
 def unexpected(log: str, expected: str) -> tuple[list[str], list[str]]:
     """All skips of a log, and those that no line of `expected` (part of file and reason) names."""
     named = [line.strip() for line in expected.splitlines() if line.strip() and not line.startswith("#")]
-    skips = [f"{match['place']}: {match['reason']}" for match in map(SKIP.match, log.splitlines()) if match]
+    skips = [
+        f"{match['place']}: {match['reason']}" for match in map(SKIP.match, COLOUR.sub("", log).splitlines()) if match
+    ]
     return skips, [skip for skip in skips if not any(skip.startswith(name) for name in named)]
 
 

@@ -224,7 +224,7 @@ def test_skips_are_read_from_what_pytest_prints(tmp_path: Path) -> None:
     (tmp_path / "test_skipping.py").write_text(SKIPPING)
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -ra\n")
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--color=yes"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

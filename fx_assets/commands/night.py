@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +22,10 @@ from fx_assets.timegrid.trading_dates import trading_date_of
 
 # Dagster prints every event of a run by default; the terminal shows progress, the UI has the log.
 QUIET: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+class NothingChosen(ValueError):
+    """The chosen assets and the chosen pairs have nothing in common."""
 
 
 @dataclass
@@ -87,12 +91,14 @@ def run_night(settings: Settings, catalog: Catalog, pairs: Iterable[str], consol
 
 
 def run_selection(
-    settings: Settings, keys: Iterable[dg.AssetKey], pairs: Iterable[str], console: Console
+    settings: Settings, keys: Iterable[dg.AssetKey], pairs: Sequence[str], console: Console
 ) -> NightResult:
-    """Materialize the chosen assets, in the order of the graph, for those of `pairs` that each one has."""
+    """Materialize the chosen assets, in the order of the graph, for those of `pairs` that each one has.
+
+    Raises `NothingChosen` where no asset has any of the pairs.
+    """
     from fx_assets.definitions import defs
 
-    home = prepare_home(settings)
     graph = defs.resolve_asset_graph()
     chosen = set(keys)
     ordered = [key for level in graph.toposorted_asset_keys_by_level for key in sorted(level) if key in chosen]
@@ -101,7 +107,10 @@ def run_selection(
         partitions = graph.get(key).partitions_def
         own = None if partitions is None else set(partitions.get_partition_keys())
         steps += [(key, None)] if own is None else [(key, pair) for pair in pairs if pair in own]
-    result = NightResult()
+    if not steps:
+        names = ", ".join(key.to_user_string() for key in ordered)
+        raise NothingChosen(f"none of {', '.join(pairs)} is a pair of {names}")
+    home, result = prepare_home(settings), NightResult()
     with dg.DagsterInstance.get() as instance, warm_databases(home), _progress(console, len(steps)) as show:
         for key, pair in steps:
             name = f"{key.to_user_string()}[{pair or 'panel'}]"

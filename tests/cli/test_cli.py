@@ -150,6 +150,9 @@ def test_no_configs_are_said_without_a_trace(environment: dict[str, str], tmp_pa
         (("materialize", "--pairs", "EURUSD,USDJPI"), "unknown pair 'USDJPI'. Did you mean 'USDJPY'?"),
         (("forecast", "EURUSX"), "unknown pair 'EURUSX'. Did you mean 'EURUSD'?"),
         (("train", "--model", "har", "--pairs", "EURUSX"), "unknown pair 'EURUSX'. Did you mean 'EURUSD'?"),
+        (("train", "--model", "usdjpy", "--pairs", "EURUSD"), "usdjpy forecasts USDJPY, not EURUSD"),
+        (("train", "--model", "usdjpi"), "unknown model 'usdjpi'. Did you mean 'usdjpy'?"),
+        (("forecast", "EURUSD", "--model", "nope"), "unknown model 'nope'. Known: har, majors"),
         (("train",), "one of --config FILE and --model MODEL_ID"),
         (("train", "--model", "har", "--config", "configs/models/har.yaml"), "one of --config FILE and --model"),
         (("forecast",), "Missing argument"),
@@ -170,6 +173,21 @@ def test_an_unknown_asset_is_wrong_use(environment: dict[str, str], tmp_path: Pa
     assert (done.returncode, done.stdout) == (2, "")
     assert "unknown asset 'bars/1h'. Did you mean 'bars/1d'?" in plain(done.stderr)
     assert not (tmp_path / "home").exists()
+
+
+def test_assets_that_no_chosen_pair_has_are_wrong_use(environment: dict[str, str], tmp_path: Path) -> None:
+    done = typed(environment, "materialize", "--select", "checkpoints/usdjpy", "--pairs", "EURUSD")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "none of EURUSD is a pair of checkpoints/usdjpy" in plain(done.stderr)
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_setting_that_does_not_fit_is_named_without_a_trace(environment: dict[str, str]) -> None:
+    done = typed({**environment, "FX_API_PORT": "secret"}, "validate")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "setting FX_API_PORT: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "secret" not in done.stderr
 
 
 @pytest.mark.usefixtures("environment")
@@ -245,8 +263,8 @@ def test_forecast_of_another_model_and_for_people(
     assert f"EURUSD by random_walk (champion: random_walk), as of {issued.data_as_of} (stale)" in shown
     assert all(str(horizon.target_date) in shown for horizon in issued.horizons)
     done = invoke("forecast", "EURUSD", "--model", "har")
-    assert done.exit_code != 0
-    assert "there are: random_walk, solo" in plain(done.stderr)
+    assert done.exit_code == 2
+    assert "unknown model 'har'. Known: random_walk, solo" in plain(done.stderr)
 
 
 def test_serve_says_which_port_is_taken(
