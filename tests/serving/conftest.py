@@ -42,7 +42,7 @@ def tiny(built: TinyLake, tmp_path: Path) -> TinyLake:
     return TinyLake(Settings(home=folder / "var", configs=folder / "configs", poll_seconds=3600, live=False))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_client(built: TinyLake) -> Iterator[Api]:
     """The API on the shared installation; for tests that only read."""
     with running(built) as opened:
