@@ -139,6 +139,35 @@ class _Epochs(logging.Handler):
         self._progress.update(self._task, detail=record.getMessage())
 
 
+class _Once(logging.Handler):
+    """Prints what the sources say of themselves, each thing once however many pairs say it."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self._console, self._said = console, set[str]()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if message not in self._said:
+            self._said.add(message)
+            self._console.print(message, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _listening(name: str, handler: logging.Handler) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
 @contextmanager
 def _progress(console: Console, total: int) -> Iterator[Any]:
     columns = (
@@ -151,10 +180,6 @@ def _progress(console: Console, total: int) -> Iterator[Any]:
     )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting", total=total, detail="")
-        logger, handler = logging.getLogger("fx_assets.training"), _Epochs(progress, task)
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
 
         def show(title: str | None) -> None:
             if title is None:
@@ -164,7 +189,8 @@ def _progress(console: Console, total: int) -> Iterator[Any]:
             if not console.is_terminal:
                 console.print(f"{progress.tasks[0].completed:.0f}/{total} {title}")
 
-        try:
+        with (
+            _listening("fx_assets.training", _Epochs(progress, task)),
+            _listening("fx_assets.prices", _Once(console)),
+        ):
             yield show
-        finally:
-            logger.removeHandler(handler)

@@ -1,5 +1,6 @@
 """`prices/raw`: what the source says, cleaned, with what was thrown away on record."""
 
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -18,6 +19,8 @@ from fx_assets.specs.schema import PairSpec
 from fx_assets.storage.errors import NoData
 from fx_assets.storage.hashing import fingerprint, table_hash
 from fx_assets.storage.records import State
+
+_log = logging.getLogger("fx_assets.prices")
 
 TABLE = "prices/raw"
 REJECTS = "rejects"
@@ -40,6 +43,8 @@ def build(catalog: Catalog) -> list[dg.AssetsDefinition]:
     def raw(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Event]:
         stores, spec = lake, catalog.pairs[context.partition_key]
         fetched = source(spec.source.kind).fetch(spec, settings=stores.settings, log=context.log.info)
+        if live := fetched.notes.get("live"):
+            _log.info("%s: newer prices %s", spec.source.kind, live)
         _record_rejects(context, stores, spec, fetched)
         yield from publish_table(
             context,
