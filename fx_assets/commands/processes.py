@@ -19,7 +19,7 @@ import httpx
 from rich.console import Console
 
 from fx_assets.orchestration.home import prepare_home
-from fx_assets.settings import Settings, project_root
+from fx_assets.settings import Settings, environment, project_root
 
 _PR_SET_PDEATHSIG = 1
 _GRACE_SECONDS = 20.0
@@ -102,14 +102,14 @@ def _log_name(service: Service) -> str:
 
 
 def _start(service: Service, home: Path, logs: Path) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "DAGSTER_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+    inherited = {**environment(), "DAGSTER_HOME": str(home), "PYTHONUNBUFFERED": "1"}
     with (logs / _log_name(service)).open("ab") as log:
         return subprocess.Popen(
             service.command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env=inherited,
             start_new_session=True,
             # Only this thread exists at start-up, so running code between fork and exec is safe here.
             preexec_fn=_die_with_parent,
