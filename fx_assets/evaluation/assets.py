@@ -11,7 +11,7 @@ from fx_assets.evaluation.quality import CHECKS, check_scores
 from fx_assets.evaluation.version import CODE_VERSION
 from fx_assets.models.inputs import history
 from fx_assets.models.manifest import Manifest
-from fx_assets.models.stored import Inputs, bars_table, load_inputs
+from fx_assets.models.stored import Inputs, bars_table, data_version, load_inputs
 from fx_assets.orchestration import keys, partitions
 from fx_assets.orchestration.publish import Draft, Event, check_specs, publish_table
 from fx_assets.orchestration.resources import LakeResource, Stores
@@ -49,14 +49,16 @@ def _scores(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
     def scores(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Event]:
         stores, pair = lake, context.partition_key
         version = require_version(stores, spec.model_id, "panel" if panel else pair)
-        inputs = load_inputs(stores.lake, stores.artifacts, version, pair, spec, catalog.features)
+        data = data_version(stores.lake, pair, spec, catalog.features)
         yield from publish_table(
             context,
             stores,
             table=TABLE,
             pair=pair,
-            fingerprint=fingerprint(version.version, inputs.data_version, CODE_VERSION),
-            compute=lambda: _draft(stores, spec, inputs),
+            fingerprint=fingerprint(version.version, data, CODE_VERSION),
+            compute=lambda: _draft(
+                stores, spec, load_inputs(stores.lake, stores.artifacts, version, pair, spec, catalog.features)
+            ),
             mode="append",
         )
 

@@ -14,7 +14,8 @@ from fx_assets.forecasting.quality import CHECKS, check_forecast
 from fx_assets.forecasting.table import latest, to_table
 from fx_assets.forecasting.version import CODE_VERSION
 from fx_assets.models.manifest import Manifest
-from fx_assets.models.stored import Inputs, bars_table, load_inputs
+from fx_assets.models.registry import predictor_class
+from fx_assets.models.stored import Inputs, bars_table, data_version, load_inputs
 from fx_assets.orchestration import keys, partitions
 from fx_assets.orchestration.publish import Draft, Event, check_specs, inline_png, publish_table
 from fx_assets.orchestration.resources import LakeResource, Stores
@@ -43,7 +44,7 @@ def _forecast(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
         deps=[*map(partitions.same_pair, upstream), trained if panel else partitions.same_pair(trained)],
         partitions_def=partitions.of_model(spec, catalog),
         group_name="forecasts",
-        kinds={"onnx" if spec.kind == "itransformer" else "numpy", "deltalake"},
+        kinds={"onnx" if predictor_class(spec.kind).trainer == "lightning" else "numpy", "deltalake"},
         owners=keys.OWNERS,
         code_version=str(CODE_VERSION),
         check_specs=check_specs(key, CHECKS),
@@ -53,23 +54,25 @@ def _forecast(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
     def forecast(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Event]:
         stores, pair = lake, catalog.pairs[context.partition_key]
         version = require_version(stores, spec.model_id, "panel" if panel else pair.pair)
-        inputs = load_inputs(stores.lake, stores.artifacts, version, pair.pair, spec, catalog.features)
+        data = data_version(stores.lake, pair.pair, spec, catalog.features)
         champion = champion_of(catalog.models, pair.pair, spec.frequency, catalog.pairs)
         yield from publish_table(
             context,
             stores,
             table=TABLE,
             pair=pair.pair,
-            fingerprint=fingerprint(version.version, inputs.data_version, champion, _pair_config(pair), CODE_VERSION),
-            compute=lambda: _draft(stores, pair, inputs, champion, context.run.run_id),
+            fingerprint=fingerprint(version.version, data, champion, pair.model_dump(mode="json"), CODE_VERSION),
+            compute=lambda: _draft(
+                stores,
+                pair,
+                load_inputs(stores.lake, stores.artifacts, version, pair.pair, spec, catalog.features),
+                champion,
+                context.run.run_id,
+            ),
             mode="append",
         )
 
     return forecast
-
-
-def _pair_config(pair: PairSpec) -> dict[str, object]:
-    return pair.model_dump(mode="json")
 
 
 def _draft(stores: Stores, pair: PairSpec, inputs: Inputs, champion: str, run_id: str) -> Draft:

@@ -14,7 +14,7 @@ from fx_assets.specs.schema import FeatureSetSpec, ModelSpec
 from fx_assets.storage.artifacts import ArtifactStore
 from fx_assets.storage.control import ModelVersion
 from fx_assets.storage.hashing import fingerprint
-from fx_assets.storage.lake import Lake
+from fx_assets.storage.lake import Lake, Snapshot
 
 
 def bars_table(spec: ModelSpec) -> str:
@@ -32,16 +32,28 @@ def stored_history(lake: Lake, pair: str, spec: ModelSpec, features: Mapping[str
     return _versioned(lake, pair, spec, features)[0]
 
 
+def data_version(lake: Lake, pair: str, spec: ModelSpec, features: Mapping[str, FeatureSetSpec]) -> str:
+    """Name of the content that a model reads of `pair`, without reading it; equal content has equal names."""
+    return _name(pair, *_snapshots(lake, spec, features))
+
+
 def _versioned(
     lake: Lake, pair: str, spec: ModelSpec, features: Mapping[str, FeatureSetSpec]
 ) -> tuple[PairHistory, str]:
     """The history and the name of its content, both from one version of each table."""
-    bars = lake.snapshot(bars_table(spec))
-    table = features_table(spec, features)
-    extra = None if table is None else lake.snapshot(table)
-    states = [snapshot.state(pair) for snapshot in (bars, extra) if snapshot is not None]
+    bars, extra = _snapshots(lake, spec, features)
     rows = history(pair, bars.read(pair), None if extra is None else extra.read(pair))
-    return rows, fingerprint(*(None if state is None else state.content_hash for state in states))
+    return rows, _name(pair, bars, extra)
+
+
+def _snapshots(lake: Lake, spec: ModelSpec, features: Mapping[str, FeatureSetSpec]) -> tuple[Snapshot, Snapshot | None]:
+    table = features_table(spec, features)
+    return lake.snapshot(bars_table(spec)), None if table is None else lake.snapshot(table)
+
+
+def _name(pair: str, *snapshots: Snapshot | None) -> str:
+    states = [snapshot.state(pair) for snapshot in snapshots if snapshot is not None]
+    return fingerprint(*(None if state is None else state.content_hash for state in states))
 
 
 def predictor_of(spec: ModelSpec, features: Mapping[str, FeatureSetSpec]) -> BasePredictor:
@@ -57,7 +69,7 @@ def predictor_of(spec: ModelSpec, features: Mapping[str, FeatureSetSpec]) -> Bas
 class Inputs:
     """All that a forecast or a score of one pair is made from.
 
-    `data_version` names the content of bars and features; equal content has equal names.
+    `data_version` names the content of bars and features, as the function of that name does.
     """
 
     predictor: BasePredictor
@@ -81,5 +93,5 @@ def load_inputs(
     artifact = artifacts.load(version.model_id, version.scope, version.version)
     predictor = predictor_of(spec, features)
     predictor.load_model(artifact)
-    rows, data_version = _versioned(lake, pair, spec, features)
-    return Inputs(predictor=predictor, history=rows, manifest=artifact.manifest, data_version=data_version)
+    rows, name = _versioned(lake, pair, spec, features)
+    return Inputs(predictor=predictor, history=rows, manifest=artifact.manifest, data_version=name)
