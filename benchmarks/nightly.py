@@ -10,6 +10,7 @@ up. With --quick the model is the random walk alone, else all that forecast the 
 
 from __future__ import annotations
 
+import inspect
 import io
 import logging
 import os
@@ -103,7 +104,7 @@ def plain_night(settings: Settings) -> None:
             for key in (key for level in graph.toposorted_asset_keys_by_level for key in sorted(level)):
                 if key in job.asset_layer.executable_asset_keys:
                     function = _function(definitions.defs.resolve_assets_def(key).op)
-                    for _ in function(_context(key, launch.partition), stores):
+                    for _ in function(_context(key, launch.partition), *_config(function), stores):
                         pass
             if launch.job == nights.FRESHNESS_JOB:
                 (node,) = job.graph.nodes
@@ -113,6 +114,12 @@ def plain_night(settings: Settings) -> None:
 def _function(op: Any) -> Any:
     """What was decorated: the function as it is written in the room's `assets.py`."""
     return op.compute_fn.decorated_fn
+
+
+def _config(function: Any) -> list[Any]:
+    """The run config of an asset that takes some, as it is when nobody gives any."""
+    asked = inspect.signature(function).parameters.get("config")
+    return [] if asked is None else [asked.annotation()]
 
 
 def _context(key: Any, pair: str | None) -> SimpleNamespace:

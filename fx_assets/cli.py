@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 
+from fx_assets.commands import price_files
+from fx_assets.commands.terminal import JsonOption, PairsOption, catalog_of, chosen_pairs, err, fail, out, print_json
 from fx_assets.settings import Settings, get_settings
 from fx_assets.specs.loader import Catalog
 from fx_assets.specs.problems import SpecError, nearest
@@ -26,51 +25,25 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-# Reports go to standard output, everything about them to standard error: `--json` stays one document.
-# Into a file or a pipe there is no terminal width to obey, and a cut table would be of no use.
-out = Console(width=None if sys.stdout.isatty() else 140)
-err = Console(stderr=True)
-
-PairsOption = Annotated[str | None, typer.Option("--pairs", help="Comma-separated pairs; all where not given")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else")]
-
-
-def _catalog(settings: Settings) -> Catalog:
-    from fx_assets.models.catalog import load
-
-    catalog = load(settings)
-    for override in catalog.overrides:
-        err.print(f"[yellow]override[/yellow] {override}", highlight=False)
-    return catalog
-
-
-def _chosen(catalog: Catalog, pairs: str | None) -> list[str]:
-    if pairs is None:
-        return list(catalog.pairs)
-    chosen = [pair.strip().upper() for pair in pairs.split(",") if pair.strip()]
-    for pair in chosen:
-        if pair not in catalog.pairs:
-            raise typer.BadParameter(f"unknown pair {pair!r}.{nearest(pair, catalog.pairs)}", param_hint="--pairs")
-    return chosen
-
-
-def _print_json(document: Any) -> None:
-    sys.stdout.write(json.dumps(document, indent=2, default=str) + "\n")
+app.command()(price_files.convert)
+app.command()(price_files.ingest)
+app.command()(price_files.export)
 
 
 @app.command()
 def validate(as_json: JsonOption = False) -> None:
     """Check every file of configs/ and every override; needs no heavy library."""
     settings = get_settings()
-    catalog = _catalog(settings)
+    catalog = catalog_of(settings)
     problems = [problem for group in catalog.broken.values() for problem in group]
     if as_json:
-        _print_json(
+        print_json(
             {
                 "valid": not problems,
                 "pairs": list(catalog.pairs),
                 "features": list(catalog.features),
                 "models": list(catalog.models),
+                "disabled": list(catalog.disabled),
                 "problems": [vars(problem) for problem in problems],
                 "overrides": [str(override) for override in catalog.overrides],
             }
@@ -80,6 +53,7 @@ def validate(as_json: JsonOption = False) -> None:
             out.print(str(problem), style="red", highlight=False, soft_wrap=True)
         out.print(
             f"{len(catalog.pairs)} pairs, {len(catalog.features)} feature sets, {len(catalog.models)} models"
+            + (f", switched off: {', '.join(catalog.disabled)}" if catalog.disabled else "")
             + (f"; {len(problems)} problems" if problems else ": all valid")
         )
     raise typer.Exit(1 if problems else 0)
@@ -92,7 +66,7 @@ def demo() -> None:
     from fx_assets.commands.report import print_report, write_charts
 
     settings = get_settings()
-    catalog = _catalog(settings)
+    catalog = catalog_of(settings)
     result = run_night(settings, catalog, catalog.pairs, err)
     print_report(settings, catalog, out)
     charts = write_charts(settings, catalog)
@@ -111,8 +85,8 @@ def materialize(
     from fx_assets.commands.night import run_night
 
     settings = get_settings()
-    catalog = _catalog(settings)
-    chosen = _chosen(catalog, pairs)
+    catalog = catalog_of(settings)
+    chosen = chosen_pairs(catalog, pairs)
     if select is None:
         result = run_night(settings, catalog, chosen, err)
     else:
@@ -133,11 +107,11 @@ def train(
     from fx_assets.orchestration import keys
 
     settings = get_settings()
-    catalog = _catalog(settings)
+    catalog = catalog_of(settings)
     if (config is None) == (model is None):
         raise typer.BadParameter("give one of --config FILE and --model MODEL_ID")
     spec = _known_model(catalog, model if model is not None else _model_of(config, settings))
-    wanted = _chosen(catalog, pairs)
+    wanted = chosen_pairs(catalog, pairs)
     chosen = [pair for pair in catalog.pairs_of(spec) if pair in wanted]
     if not chosen:
         own = ", ".join(catalog.pairs_of(spec))
@@ -157,16 +131,16 @@ def forecast(
     from fx_assets.commands.report import latest_document, print_document
 
     settings = get_settings()
-    catalog = _catalog(settings)
-    name = _chosen(catalog, pair)[0]
+    catalog = catalog_of(settings)
+    name = chosen_pairs(catalog, pair)[0]
     if model is not None:
         _known_model(catalog, model)
     try:
         document = latest_document(settings, catalog, name, model)
     except LookupError as error:
-        _fail(str(error))
+        fail(str(error))
     if as_json:
-        _print_json(document.model_dump(mode="json"))
+        print_json(document.model_dump(mode="json"))
     else:
         print_document(document, out)
 
@@ -191,7 +165,7 @@ def up() -> None:
     try:
         code = start(get_settings(), err)
     except PortTaken as error:
-        _fail(str(error))
+        fail(str(error))
     raise typer.Exit(code)
 
 
@@ -202,7 +176,7 @@ def _known_model(catalog: Catalog, model_id: str) -> ModelSpec:
     try:
         return catalog.model(model_id)
     except SpecError as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 def _selected(settings: Settings, keys: set[Any], pairs: list[str]) -> NightResult:
@@ -218,15 +192,15 @@ def _model_of(config: Path | None, settings: Settings) -> str:
     assert config is not None
     folder = settings.configs / "models"
     if config.resolve().parent != folder.resolve():
-        _fail(f"{config} is not in {folder}: a model becomes assets by its file there; move it and try again")
+        fail(f"{config} is not in {folder}: a model becomes assets by its file there; move it and try again")
     if not config.exists():
-        _fail(f"{config} does not exist.{nearest(config.stem, [path.stem for path in folder.glob('*.yaml')])}")
+        fail(f"{config} does not exist.{nearest(config.stem, [path.stem for path in folder.glob('*.yaml')])}")
     from fx_assets.specs import yaml_nodes
 
     try:
         value = yaml_nodes.read(config).value
     except yaml_nodes.YamlError as error:
-        _fail(f"{config}:{error.line}: {error}")
+        fail(f"{config}:{error.line}: {error}")
     return str(value.get("model_id", config.stem)) if isinstance(value, dict) else config.stem
 
 
@@ -256,15 +230,10 @@ def _finish(result: NightResult, *, as_json: bool = False) -> None:
     for reason in result.failed:
         err.print(reason, style="red", highlight=False, soft_wrap=True)
     if as_json:
-        _print_json({"computed": result.computed, "reused": result.reused, "failed": result.failed})
+        print_json({"computed": result.computed, "reused": result.reused, "failed": result.failed})
     else:
         out.print(result.summary)
     raise typer.Exit(1 if result.failed else 0)
-
-
-def _fail(message: str) -> NoReturn:
-    err.print(message, style="red", highlight=False, soft_wrap=True)
-    raise typer.Exit(1)
 
 
 def main() -> None:

@@ -40,6 +40,8 @@ class Settings(BaseSettings):
         default="https://www.ecb.europa.eu/stats/eurofxref/eurofxref-hist.zip",
         description="Where the ECB publishes its reference-rate history (zip or CSV)",
     )
+    oanda_url: str = Field(default="https://api-fxpractice.oanda.com", description="OANDA's v20 service")
+    oanda_token: SecretStr | None = Field(default=None, description="Personal access token of an OANDA account")
     host: str = Field(default="127.0.0.1", description="Address the API and the UI bind to")
     api_port: int = Field(default=8000, ge=0, le=65535)
     ui_port: int = Field(default=3000, ge=0, le=65535)
@@ -72,6 +74,11 @@ class Settings(BaseSettings):
     def charts_path(self) -> Path:
         """Fan charts written by `make demo`."""
         return self.home / "charts"
+
+    @property
+    def inbox_path(self) -> Path:
+        """Price files dropped for ingestion, in a folder a pair: `inbox/EURUSD/`."""
+        return self.home / "inbox"
 
     @property
     def cache_path(self) -> Path:

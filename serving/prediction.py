@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
+from fx_assets.features.errors import FeatureError
+from fx_assets.features.pipeline import build
 from fx_assets.forecasting.batch import issue
 from fx_assets.forecasting.champion import champion_of
 from fx_assets.forecasting.document import ForecastDocument, with_evaluation
@@ -26,6 +28,7 @@ from fx_assets.specs.schema import ModelSpec
 from fx_assets.storage.control import Control
 from fx_assets.storage.errors import NoData
 from fx_assets.storage.hashing import fingerprint
+from fx_assets.storage.two_times import current_rows
 from fx_assets.timegrid.calendars import calendar
 from fx_assets.timegrid.trading_dates import bar_end, expected_last_date
 from serving.problems import ProblemError
@@ -140,18 +143,20 @@ class Forecaster:
         table = features_table(spec, self.registry.catalog.features)
         try:
             bars = self.lake.lake.read(bars_table(spec), pair)
-            features = None if table is None else self.lake.lake.read(table, pair)
-            known = _known(bars, when)
-            later = pc.sum(pc.less_equal(bars.column("end"), pa.scalar(when, bars.column("end").type))).as_py() or 0
-            rows = history(pair, known, None if features is None else _known(features, when))
+            known = current_rows(bars, when=when)
+            features = None if table is None else _known(self.lake.lake.read(table, pair), when)
+            corrected = _corrected_since(bars, known, when)
+            if corrected and features is not None and spec.features is not None:
+                # The stored features are those of the bars as they are known now.
+                features = build(known, self.registry.catalog.features[spec.features])
+            rows = history(pair, known, features)
         except NoData as error:
             raise ProblemError(503, "no_data", "The lake has no rows of this pair for the model yet.") from error
-        except InsufficientHistory as error:
+        except (InsufficientHistory, FeatureError) as error:
             raise ProblemError(422 if past else 503, "insufficient_history", str(error)) from error
         except UNREADABLE as error:
             raise _unreadable(pair) from error
-        corrected = later - known.num_rows
-        note = f"{corrected} bars before as_of were corrected after it and are left out"
+        note = f"{corrected} bars before as_of were corrected after it; the prediction is from what was known then"
         return Rows(rows, known.column("kind")[-1].as_py(), (note,) if corrected else ())
 
     def _kind(self, spec: ModelSpec, pair: str) -> KindOfPrice:
@@ -159,6 +164,18 @@ class Forecaster:
             return self.lake.kind_of_price(bars_table(spec), pair)
         except UNREADABLE as error:
             raise _unreadable(pair) from error
+
+
+def _corrected_since(bars: pa.Table, known: pa.Table, when: datetime) -> int:
+    """How many bars that had ended at `when` say today something else than they said then."""
+    ended = pc.less_equal(bars.column("end"), pa.scalar(when, bars.column("end").type))
+    later = pc.greater(bars.column("known_at"), pa.scalar(when, bars.column("known_at").type))
+    if not pc.any(pc.and_(ended, later)).as_py():
+        return 0
+    today = current_rows(bars.filter(ended))
+    then = set(zip(known.column("time").to_pylist(), known.column("close").to_pylist(), strict=True))
+    now = set(zip(today.column("time").to_pylist(), today.column("close").to_pylist(), strict=True))
+    return len({time for time, _ in then ^ now})
 
 
 def _known(table: pa.Table, when: datetime) -> pa.Table:

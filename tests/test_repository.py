@@ -24,7 +24,7 @@ from tests.check_skips import unexpected
 ROOT = project_root()
 TARGETS = ("install", "demo", "test", "test-slow", "soak", "up", "lint", "bench")
 PACKAGES = ("fx_assets", "serving")
-COMMANDS = ("validate", "materialize", "train", "forecast", "serve")
+COMMANDS = ("validate", "materialize", "train", "forecast", "convert", "ingest", "export", "serve")
 # What pip and its like call an index, the hosts of the public ones, and folders of one machine.
 REGISTRY = re.compile(
     r"index[-_]url|find[-_]links|trusted[-_]host|PIP_INDEX|UV_INDEX|pypi\.org|pythonhosted|download\.pytorch\.org|pypi/simple"

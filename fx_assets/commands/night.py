@@ -13,7 +13,7 @@ import dagster as dg
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from fx_assets.orchestration import nights
+from fx_assets.orchestration import keys, nights
 from fx_assets.orchestration.home import prepare_home, warm_databases
 from fx_assets.orchestration.nights import Launch
 from fx_assets.settings import Settings
@@ -21,6 +21,7 @@ from fx_assets.specs.loader import Catalog
 from fx_assets.timegrid.trading_dates import trading_date_of
 
 # Dagster prints every event of a run by default; the terminal shows progress, the UI has the log.
+RAW_OP = "__".join(keys.RAW.path)
 QUIET: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -88,6 +89,45 @@ def run_night(settings: Settings, catalog: Catalog, pairs: Iterable[str], consol
             result.record(_title(launch), outcome)
             show(None)
     return result
+
+
+def run_ingest(
+    settings: Settings, pair: str, files: Sequence[str], source: str, clock: str, console: Console
+) -> tuple[NightResult, dict[str, str | int | float]]:
+    """Read files into the lake for one pair, and make the bars of what changed.
+
+    Returns what the run did, and the plain facts that it states of the raw prices.
+    """
+    from fx_assets.definitions import defs
+
+    result = NightResult()
+    home = prepare_home(settings)
+    config = {"files": list(files), "source": source, "clock": clock}
+    with dg.DagsterInstance.get() as instance, warm_databases(home), _progress(console, 1) as show:
+        show(f"ingest {pair}")
+        outcome = defs.resolve_job_def(keys.INGEST_JOB).execute_in_process(
+            run_config={**QUIET, "ops": {RAW_OP: {"config": config}}},
+            instance=instance,
+            partition_key=pair,
+            raise_on_error=False,
+        )
+        result.record(f"ingest {pair}", outcome)
+        show(None)
+    return result, _facts(outcome)
+
+
+def _facts(outcome: dg.ExecuteInProcessResult) -> dict[str, str | int | float]:
+    """The plain numbers and texts of the raw prices' materialization; none where there was none."""
+    for event in outcome.get_asset_materialization_events():
+        materialization = event.step_materialization_data.materialization
+        if materialization.asset_key == keys.RAW:
+            values = {name: entry.value for name, entry in materialization.metadata.items() if "dagster/" not in name}
+            return {
+                name: value
+                for name, value in values.items()
+                if isinstance(value, int | float) or (isinstance(value, str) and len(value) < 200)
+            }
+    return {}
 
 
 def run_selection(

@@ -15,10 +15,12 @@ from fx_assets.forecasting.document import ForecastDocument, HorizonForecast, wi
 from fx_assets.forecasting.freshness import as_served
 from fx_assets.forecasting.scores import summaries
 from fx_assets.forecasting.table import latest
+from fx_assets.models.catalog import FORECAST_FREQUENCY
 from fx_assets.orchestration.resources import Stores
 from fx_assets.settings import Settings
 from fx_assets.specs.loader import Catalog
 from fx_assets.storage.errors import NoData
+from fx_assets.storage.two_times import current_rows
 from fx_assets.timegrid.calendars import calendar
 
 SHOWN = (1, 5, 20)
@@ -46,7 +48,7 @@ def served_documents(stores: Stores, catalog: Catalog, pair: str) -> list[Foreca
 
 def latest_document(settings: Settings, catalog: Catalog, pair: str, model: str | None) -> ForecastDocument:
     """The newest forecast of one model, or of the champion. Raises `LookupError` saying what to do."""
-    wanted = model or champion_of(catalog.models, pair, catalog.pairs[pair].frequencies[0], catalog.pairs)
+    wanted = model or champion_of(catalog.models, pair, FORECAST_FREQUENCY, catalog.pairs)
     documents = served_documents(Stores(settings), catalog, pair)
     for document in documents:
         if document.model_id == wanted:
@@ -170,7 +172,9 @@ def _chart(stores: Stores, settings: Settings, catalog: Catalog, pair: str) -> I
         if document.model_id == document.champion:
             path = settings.charts_path / f"{pair}.png"
             if not _drawn_today(path, document):
-                path.write_bytes(fan_chart(stores.lake.read(f"bars/{document.frequency}", pair), document))
+                path.write_bytes(
+                    fan_chart(current_rows(stores.lake.read(f"bars/{document.frequency}", pair)), document)
+                )
             yield path
 
 

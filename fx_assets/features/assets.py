@@ -15,6 +15,7 @@ from fx_assets.orchestration.upstream import require_state
 from fx_assets.specs.loader import Catalog
 from fx_assets.specs.schema import FeatureSetSpec
 from fx_assets.storage.hashing import fingerprint
+from fx_assets.storage.two_times import current_rows
 
 
 def build(catalog: Catalog) -> list[dg.AssetsDefinition]:
@@ -45,7 +46,7 @@ def _features(spec: FeatureSetSpec, catalog: Catalog) -> dg.AssetsDefinition:
         bars = require_state(stores, f"bars/{spec.frequency}", pair, source)
 
         def compute() -> Draft:
-            frame = stores.lake.read(f"bars/{spec.frequency}", pair)
+            frame = current_rows(stores.lake.read(f"bars/{spec.frequency}", pair))
             matrix = build_features(frame, spec)
             return Draft(
                 matrix,

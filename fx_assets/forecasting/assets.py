@@ -20,11 +20,12 @@ from fx_assets.orchestration import keys, partitions
 from fx_assets.orchestration.publish import Draft, Event, check_specs, inline_png, publish_table
 from fx_assets.orchestration.resources import LakeResource, Stores
 from fx_assets.orchestration.upstream import require_version
-from fx_assets.prices.sources.base import source
+from fx_assets.prices.sources.base import price_kind
 from fx_assets.specs.loader import Catalog
 from fx_assets.specs.schema import ModelSpec, PairSpec
 from fx_assets.storage.errors import NoData
 from fx_assets.storage.hashing import fingerprint
+from fx_assets.storage.two_times import current_rows
 
 TABLE = "forecasts"
 
@@ -81,7 +82,7 @@ def _draft(stores: Stores, pair: PairSpec, inputs: Inputs, champion: str, run_id
         inputs.history,
         pair,
         manifest=Manifest.model_validate(inputs.manifest),
-        kind_of_price=source(pair.source.kind).kind_of_price,
+        kind_of_price=price_kind(pair),
         champion=champion,
         now=datetime.now(UTC),
         data_version=inputs.data_version,
@@ -98,7 +99,7 @@ def _draft(stores: Stores, pair: PairSpec, inputs: Inputs, champion: str, run_id
         "stale": document.stale,
         "model_version": document.model_version,
     }
-    chart = fan_chart(stores.lake.read(bars_table(spec), pair.pair), document)
+    chart = fan_chart(current_rows(stores.lake.read(bars_table(spec), pair.pair)), document)
     return Draft(
         to_table(document),
         check_forecast(document, pair, inputs.history.closes[-spec.window :]),

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from fx_assets.features.checking import stage_problems
 from fx_assets.models.registry import check_model
-from fx_assets.prices.sources.base import kinds, source
+from fx_assets.prices.crossing import recipe
+from fx_assets.prices.exog_source import problems
+from fx_assets.prices.sources.base import kinds, price_kind, source
 from fx_assets.settings import Settings
+from fx_assets.specs.exog import load_exog
 from fx_assets.specs.loader import Catalog, load_catalog
 from fx_assets.specs.problems import nearest
-from fx_assets.specs.schema import FeatureSetSpec, PairSpec
+from fx_assets.specs.schema import FeatureSetSpec, Frequency, ModelSpec, PairSpec
+from fx_assets.timegrid.frequencies import makes
+
+FORECAST_FREQUENCY: Frequency = "1d"
+"""The one frequency that models forecast so far."""
 
 
 def load(settings: Settings, *, environ: Mapping[str, str] | None = None) -> Catalog:
@@ -18,20 +26,50 @@ def load(settings: Settings, *, environ: Mapping[str, str] | None = None) -> Cat
 
     A file with a problem lands in `Catalog.broken`, and so does what refers to it.
     """
-    return load_catalog(
+    catalog = load_catalog(
         settings.configs,
         environ=environ,
         check_pair=_check_pair,
         check_features=_check_features,
-        check_model=check_model,
+        check_model=_check_model,
+    )
+    exog = load_exog(settings.configs, environ=environ, check=problems)
+    return replace(
+        catalog,
+        exog=exog.groups,
+        broken={**catalog.broken, **exog.broken},
+        overrides=(*catalog.overrides, *exog.overrides),
     )
 
 
 def _check_pair(spec: PairSpec) -> Iterable[tuple[str, str]]:
     if spec.source.kind not in kinds():
         yield "source.kind", f"unknown source {spec.source.kind!r}.{nearest(spec.source.kind, kinds())}"
+        return
+    adapter = source(spec.source.kind)
+    found = [(f"source.{path}", message) for path, message in adapter.problems(spec.source)]
+    if spec.source.legs and not found:
+        try:
+            recipe(spec.pair, spec.source.legs)
+        except ValueError as error:
+            found.append(("source.legs", str(error)))
+    yield from found
+    if found:
+        return
+    form = adapter.form(spec.source)
+    for at, frequency in enumerate(spec.frequencies):
+        if not makes(form.kind, form.seconds, frequency):
+            yield f"frequencies.{at}", f"{frequency} bars cannot be made of {form}"
 
 
 def _check_features(spec: FeatureSetSpec, pairs: Mapping[str, PairSpec]) -> Iterable[tuple[str, str]]:
-    prices = {source(pair.source.kind).kind_of_price for pair in pairs.values()}
-    return stage_problems(spec, prices)
+    asked = [pair for pair in pairs.values() if spec.frequency in pair.frequencies]
+    if pairs and not asked:
+        yield "frequency", f"no pair has {spec.frequency!r} bars; add it to the frequencies of one"
+    yield from stage_problems(spec, {price_kind(pair) for pair in asked})
+
+
+def _check_model(spec: ModelSpec) -> Iterable[tuple[str, str]]:
+    if spec.frequency != FORECAST_FREQUENCY:
+        yield "frequency", f"models forecast daily bars; {spec.frequency} bars can be made and read, not yet forecast"
+    yield from check_model(spec)

@@ -15,6 +15,7 @@ from fx_assets.storage.artifacts import ArtifactStore
 from fx_assets.storage.control import ModelVersion
 from fx_assets.storage.hashing import fingerprint
 from fx_assets.storage.lake import Lake, Snapshot
+from fx_assets.storage.two_times import current_rows
 
 
 def bars_table(spec: ModelSpec) -> str:
@@ -42,7 +43,7 @@ def _versioned(
 ) -> tuple[PairHistory, str]:
     """The history and the name of its content, both from one version of each table."""
     bars, extra = _snapshots(lake, spec, features)
-    rows = history(pair, bars.read(pair), None if extra is None else extra.read(pair))
+    rows = history(pair, current_rows(bars.read(pair)), None if extra is None else extra.read(pair))
     return rows, _name(pair, bars, extra)
 
 

@@ -13,21 +13,23 @@ from fx_assets.orchestration.schedules import nightly_schedule, waves_sensor
 from fx_assets.settings import Settings
 from fx_assets.specs.loader import Catalog
 
-Room = Callable[[Catalog], Sequence[dg.AssetsDefinition | dg.AssetChecksDefinition]]
+Item = dg.AssetsDefinition | dg.AssetChecksDefinition | dg.SensorDefinition
+Room = Callable[[Catalog], Sequence[Item]]
 
 
 def gather(settings: Settings, catalog: Catalog, rooms: Iterable[Room]) -> dg.Definitions:
     """One `Definitions` of everything; files that are broken show as assets that say why."""
     built = [item for room in rooms for item in room(catalog)]
-    assets = [item for item in built if not isinstance(item, dg.AssetChecksDefinition)]
+    assets = [item for item in built if type(item) is dg.AssetsDefinition]
     checks = [item for item in built if isinstance(item, dg.AssetChecksDefinition)]
+    sensors = [item for item in built if isinstance(item, dg.SensorDefinition)]
     made = jobs.build(catalog)
     return dg.Definitions(
         assets=[*assets, *_broken(catalog)],
         asset_checks=checks,
         jobs=made,
         schedules=[nightly_schedule(catalog)],
-        sensors=[waves_sensor(catalog, made, timedelta(minutes=settings.night_deadline_minutes))],
+        sensors=[waves_sensor(catalog, made, timedelta(minutes=settings.night_deadline_minutes)), *sensors],
         # The default executor starts a process a step, 3 to 7 CPU seconds each; trainings have their own child.
         executor=dg.in_process_executor,
         resources={"lake": Stores(settings)},

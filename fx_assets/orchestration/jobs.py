@@ -19,7 +19,20 @@ def build(catalog: Catalog) -> list[Job]:
     """All jobs of a catalog: one over all pairs, one or two for each other model, and freshness."""
     return [
         _pairs_job(catalog),
+        *(
+            dg.define_asset_job(
+                keys.exog_job(group),
+                selection=dg.AssetSelection.assets(keys.exog(group)),
+                description=f"One series of {group}, from its files.",
+            )
+            for group in catalog.exog
+        ),
         *(job for spec in catalog.models.values() for job in _own_jobs(spec)),
+        dg.define_asset_job(
+            keys.INGEST_JOB,
+            selection=_prices_and_bars(catalog) - dg.AssetSelection.checks(FRESHNESS),
+            description="New prices of one pair, and the bars made of them.",
+        ),
         dg.define_asset_job(
             nights.FRESHNESS_JOB,
             selection=dg.AssetSelection.checks(FRESHNESS),
@@ -29,8 +42,7 @@ def build(catalog: Catalog) -> list[Job]:
 
 
 def _pairs_job(catalog: Catalog) -> Job:
-    frequencies = sorted({f for pair in catalog.pairs.values() for f in pair.frequencies})
-    selected = [keys.RAW, *(keys.bars(f) for f in frequencies), *(keys.features(n) for n in catalog.features)]
+    selected = [keys.RAW, *(keys.bars(f) for f in catalog.frequencies()), *(keys.features(n) for n in catalog.features)]
     for spec in nights.nightly_models(catalog):
         if nights.is_shared(spec):
             selected += _of(spec)
@@ -40,6 +52,10 @@ def _pairs_job(catalog: Catalog) -> Job:
         selection=dg.AssetSelection.assets(*selected) - dg.AssetSelection.checks(FRESHNESS),
         description="Wave 1 of the night: prices, bars, features and the models for all pairs.",
     )
+
+
+def _prices_and_bars(catalog: Catalog) -> dg.AssetSelection:
+    return dg.AssetSelection.assets(keys.RAW, *(keys.bars(f) for f in catalog.frequencies()))
 
 
 def _own_jobs(spec: ModelSpec) -> list[Job]:

@@ -6,6 +6,17 @@ import dagster as dg
 
 RAW = dg.AssetKey(["prices", "raw"])
 OWNERS = ["team:fx"]
+INGEST_JOB = "ingest"
+
+
+def exog(group: str) -> dg.AssetKey:
+    """A group of exogenous series, e.g. `exog/fear_greed`."""
+    return dg.AssetKey(["exog", group])
+
+
+def exog_job(group: str) -> str:
+    """Job that reads one series of a group."""
+    return f"exog_{group}"
 
 
 def bars(frequency: str) -> dg.AssetKey:

@@ -81,7 +81,7 @@ def publish_table(
     yield dg.MaterializeResult(
         data_version=dg.DataVersion(state.content_hash),
         check_results=[check_result(outcome) for outcome in state.checks],
-        metadata={**_described(state), **draft.shown, "reused": False, **table_schema(draft.table)},
+        metadata={**described(state), **draft.shown, "reused": False, **table_schema(draft.table)},
     )
 
 
@@ -115,7 +115,7 @@ def reused(state: State) -> dg.MaterializeResult[Any]:
     return dg.MaterializeResult(
         data_version=dg.DataVersion(state.content_hash),
         check_results=[check_result(outcome) for outcome in state.checks],
-        metadata={**_described(state), "reused": True},
+        metadata={**described(state), "reused": True},
     )
 
 
@@ -146,10 +146,11 @@ def table_schema(table: pa.Table) -> dict[str, Any]:
     return {"dagster/column_schema": dg.TableSchema(columns=columns)}
 
 
-def _described(state: State) -> dict[str, Any]:
+def described(state: State) -> dict[str, Any]:
+    """Metadata of a stored state; keys that begin with an underscore are for the next run, not for people."""
     return {
         "dagster/row_count": state.rows,
         "committed_at": dg.MetadataValue.timestamp(state.committed_at),
         "written_by_run": dg.MetadataValue.dagster_run(state.run_id),
-        **state.metadata,
+        **{name: value for name, value in state.metadata.items() if not name.startswith("_")},
     }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -19,14 +20,18 @@ _RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class DownloadError(RuntimeError):
-    """The file could not be had; the message gives the cause."""
+    """The file could not be had; the message gives the cause. `status` is that of HTTP, where one came."""
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class _Passing(DownloadError):
     """A failure that another attempt may not meet; `wait` is what the server asked for, in seconds."""
 
-    def __init__(self, message: str, wait: float = 0.0) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, wait: float = 0.0, *, status: int | None = None) -> None:
+        super().__init__(message, status=status)
         self.wait = wait
 
 
@@ -48,10 +53,30 @@ class RetryPolicy:
     largest: int = 64 * 1024 * 1024
 
 
-def download(url: str, *, policy: RetryPolicy, verify: Callable[[bytes], None], log: Callable[[str], None]) -> bytes:
+@contextmanager
+def connection(policy: RetryPolicy) -> Iterator[httpx.Client]:
+    """A client for several downloads, which then share one connection where the server keeps it open."""
+    import httpx
+
+    limits = httpx.Limits(max_connections=1)
+    timeout = httpx.Timeout(policy.read, connect=policy.connect)
+    with httpx.Client(timeout=timeout, limits=limits, follow_redirects=True) as client:
+        yield client
+
+
+def download(
+    url: str,
+    *,
+    policy: RetryPolicy,
+    verify: Callable[[bytes], None],
+    log: Callable[[str], None],
+    headers: Mapping[str, str] | None = None,
+    client: httpx.Client | None = None,
+) -> bytes:
     """The content of `url`, complete and accepted by `verify` (which raises `ValueError` for what is not the file).
 
-    Raises `DownloadError` with the cause when the attempts are used up, and at once for what no retry mends.
+    `headers` are sent beside the usual ones or in their place. `client`: that of `connection`, else a new one for each
+    attempt. Raises `DownloadError` with the cause when the attempts are used up, and at once for what no retry mends.
     """
     import tenacity
 
@@ -74,7 +99,7 @@ def download(url: str, *, policy: RetryPolicy, verify: Callable[[bytes], None], 
         before_sleep=said,
         reraise=True,
     )
-    data = retrying(_get, url, policy)
+    data = retrying(_get, url, policy, headers or {}, client)
     if data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         raise DownloadError("answered a web page instead of data (a login or proxy page?)")
     try:
@@ -93,15 +118,14 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _get(url: str, policy: RetryPolicy) -> bytes:
+def _get(url: str, policy: RetryPolicy, headers: Mapping[str, str], client: httpx.Client | None) -> bytes:
     """One attempt. A body shorter than its Content-Length is a `RemoteProtocolError` of httpx: passing."""
     import httpx
 
-    timeout = httpx.Timeout(policy.read, connect=policy.connect)
     try:
         with (
-            httpx.Client(timeout=timeout, follow_redirects=True) as client,
-            client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as response,
+            nullcontext(client) if client is not None else connection(policy) as used,
+            used.stream("GET", url, headers={"Accept-Encoding": "identity", **headers}) as response,
         ):
             _check_status(response)
             return _body(response, policy)
@@ -120,8 +144,9 @@ def _check_status(response: httpx.Response) -> None:
         return
     message = f"HTTP {response.status_code}"
     if response.status_code in _RETRIED_STATUS:
-        raise _Passing(message, _retry_after(response.headers.get("Retry-After", "")))
-    raise DownloadError(message)
+        asked = _retry_after(response.headers.get("Retry-After", ""))
+        raise _Passing(message, asked, status=response.status_code)
+    raise DownloadError(message, status=response.status_code)
 
 
 def _body(response: httpx.Response, policy: RetryPolicy) -> bytes:

@@ -1,4 +1,4 @@
-"""Reads the ECB's file of euro reference rates: the history or a single day, as CSV or zipped.
+"""Reads the ECB's file of euro reference rates: the history, the last 90 days or a single day, as CSV or zipped.
 
 The file has a column a currency, units of it per euro, newest date first, a trailing comma, and `N/A` where a currency
 was not quoted. Columns come and go, so they are found by header. Source: www.ecb.europa.eu, "Euro foreign exchange
@@ -48,9 +48,13 @@ class Reject:
 
 @dataclass
 class Fixings:
-    """Rates of one pair by date; `dropped` identical repeats, `replaced` dates that stood twice with other rates."""
+    """Rates of one pair by date, and the line of each; `rejects`, the rows that were not taken.
+
+    `dropped`: identical repeats. `replaced`: dates that stood twice with other rates.
+    """
 
     closes: dict[date, float] = field(default_factory=dict)
+    lines: dict[date, int] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
     dropped: int = 0
     replaced: int = 0
@@ -88,7 +92,7 @@ def read_fixings(data: bytes, base: str, quote: str, *, name: str, now: datetime
             found.rejects.append(Reject(number, str(error), ",".join(cells)[:_KEPT_TEXT]))
             continue
         if rates is not None:
-            _take(found, day, rates.get(quote, 1.0) / rates.get(base, 1.0))
+            _take(found, number, day, rates.get(quote, 1.0) / rates.get(base, 1.0))
     return found
 
 
@@ -98,13 +102,14 @@ def check_is_ecb_file(data: bytes, *, name: str) -> None:
     _column(header, "USD", name)
 
 
-def _take(found: Fixings, day: date, close: float) -> None:
+def _take(found: Fixings, line: int, day: date, close: float) -> None:
     known = found.closes.get(day)
     if known == close:
         found.dropped += 1
     elif known is not None:
         found.replaced += 1
     found.closes[day] = close
+    found.lines[day] = line
 
 
 def _read_row(

@@ -6,29 +6,79 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from fx_assets.prices.names import OHLC, PRICE_COLUMNS, SIDE_COLUMNS, Kind, Side
+
 if TYPE_CHECKING:
     import polars as pl
 
+__all__ = [
+    "OHLC",
+    "PRICE_COLUMNS",
+    "RAW_SCHEMA",
+    "RAW_TABLE",
+    "REJECTS_SCHEMA",
+    "SIDE_COLUMNS",
+    "TICK_SCHEMA",
+    "TICK_TABLE",
+    "Kind",
+    "Side",
+    "conform",
+    "polars_schema",
+    "schema_of",
+    "table_of",
+]
+
 _UTC = pa.timestamp("us", tz="UTC")
 
-# time: what the price describes. known_at: when it could first be known. A fixing has a close only, the rest is null.
+_PRICES = [pa.field(name, pa.float64()) for name in PRICE_COLUMNS]
+
+# Bars and fixings as a source gave them. time: what the row describes, of a bar its start. known_at: when it could
+# first be known, of a bar its end. seconds: length of the bar, 0 for a fixing, which has a close only. side: what open
+# to close quote; with both sides known that is mid. ticks, volume: as the source counts them, null where it does not.
+# A row whose close is null takes back what was said of its time before.
 RAW_SCHEMA = pa.schema(
     [
         pa.field("pair", pa.string()),
+        pa.field("block", pa.string()),
         pa.field("time", _UTC),
         pa.field("known_at", _UTC),
         pa.field("trading_date", pa.date32()),
         pa.field("kind", pa.string()),
-        pa.field("open", pa.float64()),
-        pa.field("high", pa.float64()),
-        pa.field("low", pa.float64()),
-        pa.field("close", pa.float64()),
-        pa.field("bid", pa.float64()),
-        pa.field("ask", pa.float64()),
+        pa.field("seconds", pa.int32()),
+        pa.field("side", pa.string()),
+        *_PRICES,
+        pa.field("ticks", pa.int64()),
+        pa.field("volume", pa.float64()),
         pa.field("source", pa.string()),
     ]
 )
-PRICE_COLUMNS = ("open", "high", "low", "close", "bid", "ask")
+
+# Ticks, lean because there are many. One side may be null where a source quotes one only; both are null in a row that
+# takes back what was said of its time before.
+TICK_SCHEMA = pa.schema(
+    [
+        pa.field("pair", pa.string()),
+        pa.field("block", pa.string()),
+        pa.field("time", _UTC),
+        pa.field("known_at", _UTC),
+        pa.field("bid", pa.float64()),
+        pa.field("ask", pa.float64()),
+        pa.field("volume", pa.float64()),
+    ]
+)
+RAW_TABLE = "prices/raw"
+TICK_TABLE = "prices/ticks"
+
+
+def table_of(kind: Kind) -> str:
+    """Lake table that keeps raw prices of that kind."""
+    return TICK_TABLE if kind == "tick" else RAW_TABLE
+
+
+def schema_of(kind: Kind) -> pa.Schema:
+    """Columns of raw prices of that kind."""
+    return TICK_SCHEMA if kind == "tick" else RAW_SCHEMA
+
 
 # line: of the source's file, from 1. at: when the row was rejected.
 REJECTS_SCHEMA = pa.schema(

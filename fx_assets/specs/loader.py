@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -13,7 +13,10 @@ from fx_assets.settings import environment
 from fx_assets.specs import overrides, yaml_nodes
 from fx_assets.specs.overrides import Override
 from fx_assets.specs.problems import Problem, SpecError, nearest
-from fx_assets.specs.schema import FeatureSetSpec, ModelSpec, PairSpec
+from fx_assets.specs.schema import FeatureSetSpec, Frequency, ModelSpec, PairSpec
+
+if TYPE_CHECKING:
+    from fx_assets.specs.exog import ExogSpec
 
 Spec = TypeVar("Spec", bound=BaseModel)
 # What a room above knows of a model that the schema does not: (field path, message) pairs.
@@ -24,17 +27,34 @@ FeatureCheck = Callable[[FeatureSetSpec, Mapping[str, PairSpec]], Iterable[tuple
 
 @dataclass(frozen=True)
 class Catalog:
-    """Every usable spec by name, and the problems of every file that is not usable."""
+    """Every usable spec by name, and the problems of every file that is not usable.
+
+    `disabled` pairs are sound, but say `enabled: false`: no run knows them. `exog`: groups of exogenous series, which
+    `specs.exog` loads.
+    """
 
     pairs: Mapping[str, PairSpec]
     features: Mapping[str, FeatureSetSpec]
     models: Mapping[str, ModelSpec]
     broken: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
     overrides: tuple[Override, ...] = ()
+    disabled: Mapping[str, PairSpec] = field(default_factory=dict)
+    exog: Mapping[str, ExogSpec] = field(default_factory=dict)
 
     def pairs_of(self, model: ModelSpec) -> tuple[str, ...]:
         """The pairs a model forecasts, in the order of its file, or all of them by name."""
         return tuple(self.pairs) if model.pairs == "all" else model.pairs
+
+    def frequencies_of(self, pair: str) -> tuple[Frequency, ...]:
+        """The bars that the pair itself, or a model that forecasts it, asks for, finest first."""
+        asked = set(self.pairs[pair].frequencies)
+        asked |= {spec.frequency for spec in self.models.values() if pair in self.pairs_of(spec)}
+        return tuple(frequency for frequency in get_args(Frequency) if frequency in asked)
+
+    def frequencies(self) -> tuple[Frequency, ...]:
+        """The bars that any pair has, finest first."""
+        asked = {frequency for pair in self.pairs for frequency in self.frequencies_of(pair)}
+        return tuple(frequency for frequency in get_args(Frequency) if frequency in asked)
 
     def model(self, model_id: str) -> ModelSpec:
         """The model's spec. Raises `SpecError` with the file's problems or the nearest name."""
@@ -82,16 +102,21 @@ def load_catalog(
     models = _section(configs, "models", "model_id", ModelSpec, found, broken)
     _unmatched(found, {"pairs": pairs, "features": features, "models": models}, broken)
     _refuse(pairs, "pairs", check_pair, broken)
-    pair_specs = {name: item.spec for name, item in pairs.items() if isinstance(item.spec, PairSpec)}
+    sound = {name: item.spec for name, item in pairs.items() if isinstance(item.spec, PairSpec)}
+    pair_specs = {name: spec for name, spec in sound.items() if spec.enabled}
+    disabled = {name: spec for name, spec in sound.items() if not spec.enabled}
     _refuse(features, "features", lambda spec: check_features(spec, pair_specs), broken)
     set_specs = {name: item.spec for name, item in features.items() if isinstance(item.spec, FeatureSetSpec)}
-    _refuse(models, "models", lambda spec: [*_references(spec, pair_specs, set_specs), *check_model(spec)], broken)
+    _refuse(
+        models, "models", lambda spec: [*_references(spec, pair_specs, disabled, set_specs), *check_model(spec)], broken
+    )
     return Catalog(
         pairs=pair_specs,
         features=set_specs,
         models={name: item.spec for name, item in models.items() if isinstance(item.spec, ModelSpec)},
         broken=broken,
         overrides=tuple(found),
+        disabled=disabled,
     )
 
 
@@ -185,14 +210,17 @@ def _fields_at(schema: type[BaseModel], location: tuple[str | int, ...]) -> list
 
 
 def _references(
-    spec: ModelSpec, pairs: Mapping[str, PairSpec], features: Mapping[str, FeatureSetSpec]
+    spec: ModelSpec,
+    pairs: Mapping[str, PairSpec],
+    disabled: Mapping[str, PairSpec],
+    features: Mapping[str, FeatureSetSpec],
 ) -> Iterable[tuple[str, str]]:
     chosen = pairs if spec.pairs == "all" else spec.pairs
     for pair in chosen:
-        if pair not in pairs:
+        if pair in disabled:
+            yield "pairs", f"{pair!r} is switched off: set enabled: true in configs/pairs/{pair}.yaml"
+        elif pair not in pairs:
             yield "pairs", f"{pair!r} is not a usable pair of configs/pairs.{nearest(pair, pairs)}"
-        elif spec.frequency not in pairs[pair].frequencies:
-            yield "frequency", f"{pair} has no {spec.frequency!r} bars; add it to configs/pairs/{pair}.yaml"
     if spec.features is not None:
         if spec.features not in features:
             yield (

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 PairName = Annotated[str, Field(pattern=r"^[A-Z]{6}$", description="Base and quote currency, e.g. EURUSD")]
 ModelId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-Frequency = Literal["1d"]
+Frequency = Literal["1min", "5min", "10min", "15min", "30min", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "1w"]
 Period = Literal["day", "month", "quarter", "year"]
 
 # Words that are already first segments of the API's addresses; a model may not take one.
@@ -43,10 +43,26 @@ class Strict(BaseModel):
 
 
 class SourceSpec(Strict):
-    """Which adapter reads the prices of a pair, and with which options."""
+    """Which adapter reads the prices of a pair, and with which options; each adapter says which keys it knows."""
 
     kind: str
     symbol: str | None = Field(default=None, description="The source's own name, where it differs")
+    files: str | tuple[str, ...] = Field(
+        default=(), description="Files or globs, relative to the project; the pair's folder of the inbox if not given"
+    )
+    clock: str | None = Field(
+        default=None, description="IANA zone, fixed offset such as +02:00, new_york+7 or histdata; the adapter's own"
+    )
+    resolution: Literal["tick"] | Frequency | None = Field(
+        default=None, description="What the source delivers: ticks, or bars this long"
+    )
+    side: Literal["bid", "ask", "mid", "trade"] | None = Field(
+        default=None, description="What the prices quote where the file does not say"
+    )
+    points: float | None = Field(default=None, gt=0, description="Prices are in points of this size, e.g. 0.00001")
+    columns: dict[str, str] = Field(default_factory=dict, description="Ours to the file's, e.g. time: Date")
+    legs: dict[PairName, SourceSpec] = Field(default_factory=dict, description="Of a cross: two pairs, their sources")
+    options: dict[str, Any] = Field(default_factory=dict, description="What only this adapter knows; it checks them")
 
 
 class Costs(Strict):
@@ -60,6 +76,7 @@ class PairSpec(Strict):
     """One currency pair: where its prices come from and what is believable of them."""
 
     pair: PairName
+    enabled: bool = Field(default=True, description="false: checked, but not part of any run; an example to switch on")
     pip: float = Field(gt=0, description="Smallest quoted step, in quote currency")
     source: SourceSpec
     calendar: Literal["target", "fx", "24x7"]

@@ -17,6 +17,9 @@ FILE_FORMAT = b"1"
 _FORMAT_KEY = b"fx_assets.format"
 _STATE_KEY = b"fx_assets.state"
 _NONCE_KEY = b"fx_assets.nonce"
+# Rows of a Parquet row group: about a quarter of minutes, so that a block is one group that is read at once, while a
+# reader of a longer file (a month of ticks) skips the groups it does not want by their smallest and largest times.
+BLOCK_ROWS = 131_072
 REMEDY = "nothing of it was read; restore the file from a backup, or materialize its asset again"
 
 
@@ -50,35 +53,41 @@ def canonical_schema(schema: pa.Schema, table: str) -> pa.Schema:
     return pa.schema([pa.field(n, canonical_type(schema.field(n).type, f"{table}: column {n!r}")) for n in names])
 
 
-def encode(data: pa.Table, state: State) -> tuple[str, bytes]:
-    """Parquet bytes of rows without `pair`, the state in the footer; and `<sha256>.parquet`, their name."""
+def encode(data: pa.Table, state: State | None) -> tuple[str, bytes]:
+    """Parquet bytes of rows without partition columns, any state in the footer; and `<sha256>.parquet`, their name."""
     footer = {
         _FORMAT_KEY: FILE_FORMAT,
-        _STATE_KEY: state.to_json().encode(),
         # Equal rows committed twice must be two files: Delta ignores an addition of a known path.
         _NONCE_KEY: uuid.uuid4().hex.encode(),
     }
+    if state is not None:
+        footer[_STATE_KEY] = state.to_json().encode()
     sink = pa.BufferOutputStream()
-    pq.write_table(data.replace_schema_metadata(footer), sink, compression="zstd", store_schema=True)
+    pq.write_table(
+        data.replace_schema_metadata(footer), sink, compression="zstd", store_schema=True, row_group_size=BLOCK_ROWS
+    )
     content = sink.getvalue().to_pybytes()
     return f"{sha256_bytes(content)}.parquet", content
 
 
 def verified(path: Path, size: int | None = None) -> bytes:
-    """The bytes of a data file, equal to its name's SHA-256; CorruptFileError otherwise."""
+    """The bytes of a data file, equal to its name's SHA-256; CorruptFileError otherwise.
+
+    The digest is what stands last in the name, behind the content hash that names of blocks begin with.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise CorruptFileError(f"{path} is missing although the table's log names it: {REMEDY}") from error
     if size is not None and len(content) != size:
         raise CorruptFileError(f"{path} has {len(content)} bytes, {size} were committed: {REMEDY}")
-    if sha256_bytes(content) != path.stem:
+    if sha256_bytes(content) != path.stem.rpartition(".")[2]:
         raise CorruptFileError(f"{path} does not have the SHA-256 of its name: {REMEDY}")
     return content
 
 
 def decode(path: Path, content: bytes, columns: list[str] | None = None) -> pa.Table:
-    """Rows of verified bytes, without `pair`; FormatError for a file of another format."""
+    """Rows of verified bytes, without partition columns; FormatError for a file of another format."""
     parquet = pq.ParquetFile(pa.BufferReader(content))
     _footer(path, parquet)
     # Reading no column at all would lose the number of rows.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,12 @@ from typing import Literal
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from fx_assets.storage.durable import make_folders, sync_file, sync_folder
 from fx_assets.storage.errors import CorruptFileError, WriteFailed
 from fx_assets.storage.hashing import fingerprint
+from fx_assets.storage.lake_rows import partition_columns
 
 LOG = "_delta_log"
 _DIGEST = "fxAssetsFiles"
@@ -35,12 +36,26 @@ class Contended(Exception):
 
 @dataclass(frozen=True, order=True)
 class DataFile:
-    """One current file: ordered by commit, as `sequence` grows with every commit to the table."""
+    """One current file: ordered by commit, as `sequence` grows with every file committed to the table.
+
+    `block` is None in a table that is partitioned by pair alone.
+    """
 
     sequence: int
     path: str
     pair: str
     size: int
+    block: str | None = None
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """A file on disk that is yet to be committed: its path from the table's folder, its bytes and rows."""
+
+    path: str
+    size: int
+    rows: int
+    block: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,17 +81,21 @@ def open_table(folder: Path) -> OpenTable | None:
     with _log_errors(folder):
         delta = DeltaTable(folder)
         version = delta.version()
-        rows = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
         schema = pa.schema(delta.schema().to_arrow())
-    files = tuple(
-        sorted(DataFile(r["modification_time"], r["path"], r["partition.pair"], r["size_bytes"]) for r in rows)
-    )
+        columns = ["modification_time", "path", "partition.pair", "size_bytes"]
+        if "block" in schema.names:
+            columns.append("partition.block")
+        found = pa.table(delta.get_add_actions(flatten=True)).select(columns)
+        files = tuple(sorted(DataFile(*row) for row in zip(*found.to_pydict().values(), strict=True)))
     _check_digest(folder, version, files)
     return OpenTable(folder, version, schema, files, delta)
 
 
 def create(folder: Path, schema: pa.Schema) -> None:
-    """Create an empty table partitioned by `pair`; harmless when another process was first."""
+    """Create an empty table partitioned by `pair`, and by `block` where `schema` has it.
+
+    Harmless when another process was first.
+    """
     make_folders(folder / LOG)
     with _write_errors(folder):
         try:
@@ -84,7 +103,7 @@ def create(folder: Path, schema: pa.Schema) -> None:
                 folder,
                 Schema.from_arrow(schema),
                 mode="error",
-                partition_by=["pair"],
+                partition_by=partition_columns(schema),
                 # A retry inside Delta would put the loser's schema over the winner's, as version 1.
                 commit_properties=CommitProperties(max_commit_retries=0),
             )
@@ -96,34 +115,44 @@ def create(folder: Path, schema: pa.Schema) -> None:
 
 def commit(
     table: OpenTable,
-    name: str,
     pair: str,
-    size: int,
-    rows: int,
+    files: Sequence[NewFile],
     mode: Literal["replace", "append"],
     note: dict[str, str],
+    blocks: Collection[str] | None = None,
 ) -> int:
-    """Put one log entry that adds the file `name`; return its version.
+    """Put one log entry that adds `files`, in that order; return its version.
 
-    `replace` also removes every other file of the pair. Raises Contended when the table is no longer
-    at `table.version`, WriteFailed when the disk refuses.
+    `replace` also removes every other file of the pair, or those of its `blocks` where these are given.
+    Raises Contended when the table is no longer at `table.version`, WriteFailed when the disk refuses.
     """
-    kept = [file for file in table.files if mode == "append" or file.pair != pair]
+    kept = [f for f in table.files if mode == "append" or f.pair != pair or not (blocks is None or f.block in blocks)]
     # The clock may jump; the order of commits may not.
-    sequence = max([int(time.time() * 1000), *(file.sequence + 1 for file in table.files)])
-    added = DataFile(sequence, name, pair, size)
-    action = AddAction(name, size, {"pair": pair}, sequence, True, json.dumps({"numRecords": rows}))
+    first = max([int(time.time() * 1000), *(file.sequence + 1 for file in table.files)])
+    added = [DataFile(first + i, f.path, pair, f.size, f.block) for i, f in enumerate(files)]
+    actions: list[AddAction | RemoveAction] = [
+        AddAction(
+            file.path,
+            file.size,
+            {"pair": pair} if file.block is None else {"pair": pair, "block": file.block},
+            first + number,
+            True,
+            json.dumps({"numRecords": file.rows}),
+        )
+        for number, file in enumerate(files)
+    ]
+    replaced = [("pair", "=", pair), *([] if blocks is None else [("block", "in", sorted(blocks))])]
     # No retries inside Delta: two first writes of one pair do not conflict there, and both would stand.
-    properties = CommitProperties(custom_metadata={_DIGEST: _digest([*kept, added]), **note}, max_commit_retries=0)
+    properties = CommitProperties(custom_metadata={_DIGEST: _digest([*kept, *added]), **note}, max_commit_retries=0)
     version = table.version + 1
     with _write_errors(table.folder):
         try:
             table.delta.create_write_transaction(
-                [action],
+                actions,
                 "append" if mode == "append" else "overwrite",
                 table.delta.schema(),
-                ["pair"],
-                [("pair", "=", pair)] if mode == "replace" else None,
+                partition_columns(table.schema),
+                replaced if mode == "replace" else None,
                 commit_properties=properties,
             )
         except CommitFailedError as error:
@@ -146,7 +175,9 @@ def removals(folder: Path, since: float) -> set[str]:
 
 
 def _digest(files: Sequence[DataFile]) -> str:
-    return fingerprint([[f.sequence, f.path, f.pair, f.size] for f in sorted(files)])
+    # Without blocks these are the four values of version 0.1, whose tables stay readable.
+    own = [[f.sequence, f.path, f.pair, f.size, *([] if f.block is None else [f.block])] for f in sorted(files)]
+    return fingerprint(own)
 
 
 def _entry(folder: Path, version: int) -> Path:

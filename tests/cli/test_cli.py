@@ -20,7 +20,7 @@ from fx_assets.forecasting.document import ForecastDocument
 from fx_assets.settings import project_root
 from tests.support.tiny_lake import TinyLake, tiny_lake
 
-COMMANDS = ("validate", "demo", "materialize", "train", "forecast", "serve", "up")
+COMMANDS = ("validate", "demo", "materialize", "train", "forecast", "convert", "ingest", "export", "serve", "up")
 NIGHT = datetime(2026, 10, 30, 21, 30, tzinfo=UTC)
 HEAVY = {
     *("torch", "dagster", "sklearn", "pytorch_lightning", "tsfresh", "featuretools", "autofeat", "matplotlib"),
@@ -89,7 +89,7 @@ def misspell(configs: Path) -> tuple[Path, int]:
 def test_validate_says_what_there_is() -> None:
     done = invoke("validate")
     assert (done.exit_code, done.stderr) == (0, "")
-    assert done.stdout == "6 pairs, 1 feature sets, 4 models: all valid\n"
+    assert done.stdout == "6 pairs, 1 feature sets, 4 models, switched off: BTCUSD, ETHJPY: all valid\n"
 
 
 def test_validate_names_file_and_line_and_keeps_the_others(configs: Path, environment: dict[str, str]) -> None:
@@ -98,7 +98,7 @@ def test_validate_names_file_and_line_and_keeps_the_others(configs: Path, enviro
     assert done.returncode == 1
     assert f"configs/models/{path.name}:{line}: training.max_epoch: " in done.stdout
     assert "Did you mean 'max_epochs'?" in done.stdout
-    assert "6 pairs, 1 feature sets, 3 models; 1 problems" in done.stdout
+    assert "6 pairs, 1 feature sets, 3 models, switched off: BTCUSD, ETHJPY; 1 problems" in done.stdout
 
 
 def test_validate_json_is_one_document(configs: Path, environment: dict[str, str]) -> None:

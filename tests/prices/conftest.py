@@ -1,19 +1,24 @@
-"""A real HTTP server on loopback that answers as each test says, and the pairs the tests use."""
+"""A real HTTP server on loopback that answers as each test says, and the pairs and requests the tests use."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 
+from fx_assets.prices.batch import Batch
+from fx_assets.prices.sources.base import PriceSource, Request
 from fx_assets.settings import Settings
 from fx_assets.specs.schema import PairSpec, SourceSpec
 
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 RANGES = {"EURUSD": (0.5, 2.0), "USDJPY": (50.0, 300.0), "EURJPY": (60.0, 300.0), "GBPUSD": (0.7, 3.0)}
 
 
@@ -97,3 +102,43 @@ def pair(name: str = "EURUSD", **changes: object) -> PairSpec:
         "plausible_range": RANGES.get(name, (1e-3, 1e3)),
     }
     return PairSpec.model_validate({**body, **changes})
+
+
+def request(settings: Settings, spec: PairSpec | None = None, **changes: Any) -> Request:
+    """What is asked of the source of `spec` at `NOW`, for the first time."""
+    spec = spec or pair()
+    body: dict[str, Any] = {
+        "pair": spec.pair,
+        "source": spec.source,
+        "settings": settings,
+        "log": lambda _: None,
+        "now": NOW,
+        "history_start": spec.history_start,
+        "fx_week": spec.calendar != "24x7",
+    }
+    return Request(**{**body, **changes})
+
+
+@dataclass(frozen=True)
+class Given:
+    """All that a source gave for a request. `rejects` have the `origin` of their batch beside them."""
+
+    batches: list[Batch]
+    cursor: dict[str, Any]
+    notes: dict[str, str | int]
+
+    @property
+    def rows(self) -> pl.DataFrame:
+        return pl.concat([batch.rows for batch in self.batches], how="diagonal") if self.batches else pl.DataFrame()
+
+    @property
+    def rejects(self) -> pl.DataFrame:
+        frames = [batch.rejects.with_columns(origin=pl.lit(batch.origin)) for batch in self.batches]
+        return pl.concat(frames) if frames else pl.DataFrame()
+
+
+def answer_of(adapter: PriceSource, asked: Request) -> Given:
+    """Read the feed to its end."""
+    feed = adapter.open(asked)
+    batches = list(feed.batches)
+    return Given(batches, feed.cursor, feed.notes)

@@ -39,6 +39,7 @@ def zipped(text: str, *names: str) -> bytes:
 def test_rates_by_date() -> None:
     found = read(GOOD)
     assert found.closes == {date(2026, 10, 30): 1.1172, date(2026, 10, 29): 1.11}
+    assert found.lines == {date(2026, 10, 30): 2, date(2026, 10, 29): 3}
     assert found.rejects == []
 
 
@@ -148,6 +149,7 @@ def test_repeats_are_counted_and_the_last_one_wins() -> None:
     found = read(GOOD + "2026-10-30,1.1172,175.68,N/A,\n2026-10-29,1.2,175.00,1.9558,\n")
     assert found.closes == {date(2026, 10, 30): 1.1172, date(2026, 10, 29): 1.2}
     assert (found.dropped, found.replaced) == (1, 1)
+    assert found.lines == {date(2026, 10, 30): 4, date(2026, 10, 29): 5}
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,14 @@ from email.utils import format_datetime
 import polars as pl
 import pytest
 
+from fx_assets.prices.batch import Form
 from fx_assets.prices.download import RetryPolicy
-from fx_assets.prices.schema import RAW_SCHEMA, polars_schema
-from fx_assets.prices.sources.base import Fetched, SourceError, source
+from fx_assets.prices.sources.base import SourceError, source
 from fx_assets.prices.sources.ecb import EcbSource
 from fx_assets.settings import Settings
 from fx_assets.specs.schema import PairSpec, SourceSpec
-from tests.prices.conftest import Answer, Server, pair
+from tests.prices.conftest import Answer, Given, Server, answer_of, pair, request
 
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 QUICK = RetryPolicy(attempts=3, connect=1, read=1, first_wait=0.001, longest_wait=0.002, longest_retry_after=0.01)
 NEWER = (
     "Date,USD,JPY,GBP,\n2026-11-20,1.2000,180.00,0.9000,\n2026-11-19,1.1900,179.00,0.8900,\n"
@@ -44,31 +43,48 @@ def fetch(
     policy: RetryPolicy = QUICK,
     memo_seconds: float = 0.0,
     log: Callable[[str], None] = lambda _: None,
-) -> Fetched:
-    return EcbSource(policy, memo_seconds).fetch(spec or pair(), settings=settings, log=log, now=NOW)
+) -> Given:
+    return answer_of(EcbSource(policy, memo_seconds), request(settings, spec, log=log))
 
 
-def last_dates(fetched: Fetched, n: int) -> list[date]:
+def last_dates(fetched: Given, n: int) -> list[date]:
     return fetched.rows["trading_date"].tail(n).to_list()
 
 
+def test_what_it_is() -> None:
+    ecb = source("ecb")
+    assert (ecb.kind, ecb.calendar, ecb.live, ecb.uses) == ("ecb", "target", True, frozenset({"symbol", "files"}))
+    assert ecb.form(SourceSpec(kind="ecb")) == Form("fixing", 0, "mid")
+    assert list(ecb.problems(SourceSpec(kind="ecb", clock="UTC", options={"embeded": False}))) == [
+        ("clock", "the source 'ecb' has no such key; it knows files, symbol"),
+        ("options.embeded", "unknown option. Did you mean 'embedded'?"),
+    ]
+
+
 def test_the_embedded_history(offline: Settings) -> None:
-    fetched = source("ecb").fetch(pair("USDJPY"), settings=offline, log=lambda _: None)
+    fetched = fetch(offline, pair("USDJPY"))
     rows = fetched.rows
-    assert rows.schema == polars_schema(RAW_SCHEMA)
+    utc = pl.Datetime("us", "UTC")
+    assert rows.schema == {
+        "line": pl.Int64,
+        "time": utc,
+        "known_at": utc,
+        "trading_date": pl.Date,
+        "close": pl.Float64,
+    }
     assert rows.height >= 7126
+    assert rows["time"].is_sorted()
+    assert rows["time"].is_unique().all()
     assert fetched.rejects.is_empty()
+    assert [(batch.origin, batch.form) for batch in fetched.batches] == [("ecb", Form("fixing"))]
     assert fetched.notes["live"] == f"off; the embedded history to {rows['trading_date'][-1]}"
     row = rows.filter(pl.col("trading_date") == date(2026, 10, 30)).row(0, named=True)
     assert row == {
-        "pair": "USDJPY",
+        "line": 2,
         "time": datetime(2026, 10, 30, 13, 10, tzinfo=UTC),
         "known_at": datetime(2026, 10, 30, 15, 0, tzinfo=UTC),
         "trading_date": date(2026, 10, 30),
-        "kind": "fixing",
         "close": 175.68 / 1.1172,
-        "source": "ecb",
-        **dict.fromkeys(("open", "high", "low", "bid", "ask")),
     }
 
 
@@ -133,12 +149,10 @@ def test_a_bad_cell_from_the_network_is_a_reject(server: Server, settings_for: S
     assert last_dates(fetched, 2) == [date(2026, 10, 30), date(2026, 11, 20)]
     assert fetched.rejects.rows(named=True) == [
         {
-            "pair": "EURUSD",
-            "source": "ecb live",
             "line": 3,
             "reason": "not_a_number: USD",
             "raw": "2026-11-19,oops,179.00,0.8900,",
-            "at": NOW,
+            "origin": "ecb live",
         }
     ]
 

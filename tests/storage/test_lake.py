@@ -154,6 +154,14 @@ def test_no_path_is_built_from_an_odd_name(lake: Lake, name: str) -> None:
     assert not lake.root.exists()
 
 
+@pytest.mark.parametrize("pair", ["X", "CNN-2", "cnn", "2CNN", "_CNN", "CNN.", "A" * 17])
+def test_a_pair_or_series_is_short_and_in_capitals(lake: Lake, pair: str) -> None:
+    put(lake, "CRYPTO_2", 1.0)
+    assert lake.read("prices/raw", "CRYPTO_2").num_rows == 50
+    with pytest.raises(ValueError, match="does not match"):
+        lake.read("prices/raw", pair)
+
+
 def test_a_state_of_another_pair_is_refused(lake: Lake) -> None:
     with pytest.raises(ValueError, match="is of USDJPY"):
         lake.write("x", "EURUSD", rows("EURUSD", 1), state=state("USDJPY"), mode="append", guard=no_guard)

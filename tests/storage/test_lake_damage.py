@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fx_assets.storage.lake import CorruptFileError, Lake
+from tests.storage import test_blocks as blocks
 from tests.storage.helpers import child, no_guard, rows, state
 
 TABLE = "prices/raw"
@@ -223,3 +224,54 @@ def test_the_size_limit_is_what_refuses(shared: Lake) -> None:
     """Without a limit the same child writes, so the tests above test the limit."""
     assert refusal(shared) == ""
     assert set(shared.read(TABLE, "EURUSD").column("close").to_pylist()) == {9.0}
+
+
+BLOCKS_ON_A_FULL_DISK = """
+import resource, signal, sys
+from fx_assets.storage.lake import Lake, WriteFailed
+from tests.storage.helpers import no_guard
+from tests.storage.test_blocks import TABLE, block, saying
+root, limit = sys.argv[1], int(sys.argv[2])
+def write(root):
+    tables = ((name, block(name, 9.0, n)) for name, n in (("a", 20), ("b", 20_000)))
+    Lake(root).write_blocks(TABLE, "EURUSD", tables, state=saying(), guard=no_guard)
+write(root + "-warm")
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+    write(root)
+except WriteFailed as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(("limit", "refused"), [(1000, "block=a"), (6000, "block=b"), (10**9, "")])
+def test_a_disk_that_is_full_after_some_blocks_leaves_none(tmp_path: Path, limit: int, refused: str) -> None:
+    lake = Lake(tmp_path / "lake")
+    blocks.put(lake, ("a", 1.0), ("b", 2.0))
+    run = child(BLOCKS_ON_A_FULL_DISK, str(lake.root), str(limit))
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 0, err
+    if refused:
+        assert "cannot write" in out
+        assert f"{refused}/" in out
+        assert blocks.held(lake) == {"a": {1.0}, "b": {2.0}}
+        assert len(blocks.parquet_files(lake)) == 3, "the files of blocks that were written are gone"
+    assert len(lake.read(blocks.TABLE, "EURUSD")) == (40 if refused else 20_020)
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1", None])
+def test_a_damaged_block_is_refused_by_name_and_healed_by_writing_it_again(
+    tmp_path: Path, damage: bytes | None
+) -> None:
+    lake = Lake(tmp_path / "lake")
+    blocks.put(lake, ("a", 1.0), ("b", 2.0))
+    path = lake.files(blocks.TABLE, "EURUSD")[0].path
+    content = path.read_bytes()
+    flipped = content[:100] + bytes([content[100] ^ 1]) + content[101:]
+    path.write_bytes(flipped if damage is None else damage)
+    with pytest.raises(CorruptFileError, match=path.name):
+        lake.read(blocks.TABLE, "EURUSD")
+    assert len(lake.read(blocks.TABLE, "EURUSD", blocks=["b"])) == 20, "one block does not take the others down"
+    blocks.put(lake, ("a", 1.0))
+    assert blocks.held(lake) == {"a": {1.0}, "b": {2.0}}

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fx_assets.storage.lake import Lake
+from tests.storage import test_blocks as blocks
 from tests.storage.helpers import child, no_guard, rows, state
 
 TABLE = "prices/raw"
@@ -48,6 +49,43 @@ while not stop.is_set():
     assert len(table) == 2000, f"torn: {len(table)} rows"
     assert len(values) == 1, f"mixed: {sorted(values)}"
     assert {str(int(v)) for v in values} == {state.fingerprint}, f"data {values} with state {state.fingerprint}"
+    assert min(values) >= last, f"went back from {last} to {values}"
+    last = min(values)
+    reads += 1
+    versions.add(snapshot.version)
+print(reads, len(versions), flush=True)
+"""
+
+# Replaces blocks of one pair again and again with rows of one value each, and says each value it committed.
+BLOCK_WRITER = """
+import sys
+from fx_assets.storage.lake import Lake
+from tests.storage.test_blocks import put
+root, pair, first, count, names = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5].split(",")
+lake = Lake(root)
+put(Lake(root + "-warm"), ("a", 0.0))
+print("ready", flush=True)
+sys.stdin.readline()
+for value in range(first, first + count):
+    put(lake, *((name, float(value)) for name in names), pair=pair)
+    print(value, flush=True)
+"""
+
+# Reads for ever; blocks committed together must be read together, with the state that names them.
+BLOCK_READER = """
+import json, sys, threading
+from fx_assets.storage.lake import Lake
+lake, last, reads, versions = Lake(sys.argv[1]), -1.0, 0, set()
+print("ready", flush=True)
+stop = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.readline(), stop.set()), daemon=True).start()
+while not stop.is_set():
+    snapshot = lake.snapshot("bars/1min")
+    table, state = snapshot.read("EURUSD"), snapshot.state("EURUSD")
+    values = set(table.column("close").to_pylist())
+    assert table.column("block").to_pylist() == ["a"] * 20 + ["b"] * 20, "torn"
+    assert len(values) == 1, f"mixed: {sorted(values)}"
+    assert json.loads(state.fingerprint) == snapshot.blocks("EURUSD"), "state of other blocks"
     assert min(values) >= last, f"went back from {last} to {values}"
     last = min(values)
     reads += 1
@@ -175,3 +213,53 @@ def test_writers_on_other_pairs_lose_nothing(tmp_path: Path, start: Start) -> No
     for pair in pairs:
         expected = [float(v) for v in range(1, 11) for _ in range(2000)]
         assert lake.read(TABLE, pair).column("close").to_pylist() == expected
+
+
+def test_two_writers_on_other_blocks_of_one_pair_lose_nothing(tmp_path: Path, start: Start) -> None:
+    lake = Lake(tmp_path / "lake")
+    writers = [start(BLOCK_WRITER, lake.root, "EURUSD", 1, 12, name) for name in ("a", "b")]
+    for writer in writers:
+        go(writer)
+    for writer in writers:
+        end(writer)
+    assert blocks.held(lake) == {"a": {12.0}, "b": {12.0}}
+    assert blocks.stated(lake) == lake.snapshot(blocks.TABLE).blocks("EURUSD")
+    assert lake.version(blocks.TABLE) == 24
+    assert len(list(lake.root.rglob("*.parquet"))) == 2 * 24, "a block and a state each commit, none left over"
+
+
+def test_writers_of_blocks_of_other_pairs_lose_nothing(tmp_path: Path, start: Start) -> None:
+    lake = Lake(tmp_path / "lake")
+    pairs = ["EURUSD", "USDJPY"]
+    writers = [start(BLOCK_WRITER, lake.root, pair, 1, 10, "a,b") for pair in pairs]
+    for writer in writers:
+        go(writer)
+    for writer in writers:
+        end(writer)
+    for pair in pairs:
+        assert blocks.held(lake, pair) == {"a": {10.0}, "b": {10.0}}
+        assert blocks.stated(lake, pair) == lake.snapshot(blocks.TABLE).blocks(pair)
+    assert lake.version(blocks.TABLE) == 20
+
+
+def test_kill_nine_of_a_writer_of_blocks_beside_a_reader_tears_nothing(tmp_path: Path, start: Start) -> None:
+    lake = Lake(tmp_path / "lake")
+    blocks.put(lake, ("a", 0.0), ("b", 0.0))
+    reader = start(BLOCK_READER, lake.root)
+    chance = random.Random(19)
+    for writer in [start(BLOCK_WRITER, lake.root, "EURUSD", 1 + 1000 * turn, 1000, "a,b") for turn in range(4)]:
+        go(writer)
+        assert writer.stdout is not None
+        said = [writer.stdout.readline() for _ in range(chance.randint(1, 3))]
+        time.sleep(chance.uniform(0, 0.1))
+        writer.kill()
+        rest, err = writer.communicate()
+        said += [line for line in rest.splitlines(keepends=True) if line.endswith("\n")]
+        assert all(said), err
+        assert max(blocks.held(lake)["b"]) >= int(said[-1]), "what the writer said it committed is there"
+        assert len(lake.files(blocks.TABLE, "EURUSD")) == 3
+    out, err = reader.communicate("\n", timeout=60)
+    assert reader.returncode == 0, err
+    assert int(out.split()[1]) > 1, "the reader must have seen the writers at work"
+    blocks.put(lake, ("a", 0.0), ("b", None))
+    assert blocks.held(lake) == {"a": {0.0}}, "the next run goes on"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -10,11 +10,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fx_assets.prices.schema import RAW_SCHEMA, REJECTS_SCHEMA, polars_schema
+from fx_assets.prices.batch import Batch, Form, no_rejects
 from fx_assets.prices.sources import base
-from fx_assets.prices.sources.base import Fetched, PriceSource, kinds
+from fx_assets.prices.sources.base import Feed, PriceSource, Request, kinds
 from fx_assets.settings import Settings
-from fx_assets.specs.schema import PairSpec
+from fx_assets.specs.schema import SourceSpec
+from fx_assets.storage.hashing import sha256_bytes
 from fx_assets.timegrid.calendars import calendar
 from fx_assets.timegrid.trading_dates import expected_last_date
 
@@ -34,26 +35,27 @@ def csv_source() -> Iterator[None]:
 
             kind = KIND
             calendar = "target"
-            kind_of_price = "fixing"
 
-            def _fetch(
-                self, pair: PairSpec, *, settings: Settings, log: Callable[[str], None], now: datetime
-            ) -> Fetched:
-                del log, now
-                table = pl.read_csv(settings.configs / "prices" / f"{pair.pair}.csv", try_parse_dates=True)
+            def form(self, source: SourceSpec) -> Form:
+                del source
+                return Form("fixing")
+
+            def _batches(self, request: Request, feed: Feed) -> Iterator[Batch]:
+                file = request.settings.configs / "prices" / f"{request.pair}.csv"
+                table = pl.read_csv(file, try_parse_dates=True)
                 days = table["date"].to_list()
-                schema = polars_schema(RAW_SCHEMA)
-                columns = {
-                    "pair": [pair.pair] * len(days),
-                    "time": [datetime.combine(day, time(14, 10), UTC) for day in days],
-                    "known_at": [datetime.combine(day, time(16), UTC) for day in days],
-                    "trading_date": days,
-                    "kind": ["fixing"] * len(days),
-                    "close": table["close"],
-                    "source": [KIND] * len(days),
-                }
-                rows = pl.DataFrame({name: columns.get(name, [None] * len(days)) for name in schema}, schema=schema)
-                return Fetched(rows, pl.DataFrame(schema=polars_schema(REJECTS_SCHEMA)))
+                utc = pl.Datetime("us", "UTC")
+                rows = pl.DataFrame(
+                    {
+                        "line": pl.Series(range(2, len(days) + 2), dtype=pl.Int64),
+                        "time": pl.Series([datetime.combine(day, time(14, 10), UTC) for day in days], dtype=utc),
+                        "known_at": pl.Series([datetime.combine(day, time(16), UTC) for day in days], dtype=utc),
+                        "trading_date": days,
+                        "close": table["close"],
+                    }
+                )
+                feed.cursor = {"sha256": sha256_bytes(file.read_bytes())}
+                yield Batch(file.name, Form("fixing"), rows, no_rejects())
 
         yield
 

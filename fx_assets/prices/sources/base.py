@@ -9,22 +9,26 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import date, datetime
 from functools import cache
-from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
+from pydantic import ValidationError
+
+from fx_assets.prices.batch import Batch, Form
+from fx_assets.prices.clocks import clock_problem
 from fx_assets.settings import Settings
 from fx_assets.specs.problems import nearest
-from fx_assets.specs.schema import PairSpec
+from fx_assets.specs.schema import PairSpec, SourceSpec, Strict
 from fx_assets.timegrid.calendars import CalendarName
 
-if TYPE_CHECKING:
-    import polars as pl
-
 _REGISTRY: dict[str, type[PriceSource]] = {}
+
+
+class NoOptions(Strict):
+    """A source without options of its own."""
 
 
 class SourceError(RuntimeError):
@@ -32,24 +36,56 @@ class SourceError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """What a source gave for one pair.
+class Request:
+    """What is asked of a source.
 
-    `rows`: RAW_SCHEMA, by increasing time, each time once, clean. `rejects`: REJECTS_SCHEMA. `notes`: what a reader of
-    the run should know (counts, how far the network was of help).
+    `cursor` is what the last successful fetch left for the next (JSON; empty the first time, and whenever everything
+    is to be read again). `now` (aware) tells the future. `fx_week`: whether the pair trades Sunday 17:00 to Friday
+    17:00 New York, so that a clock can be checked against it; not so for 24x7. `only_files`: read what `source.files`
+    names and nothing else, no network, no history of one's own. `log` takes a line for the operator.
     """
 
-    rows: pl.DataFrame
-    rejects: pl.DataFrame
-    notes: Mapping[str, str | int] = field(default_factory=dict)
+    pair: str
+    source: SourceSpec
+    settings: Settings
+    log: Callable[[str], None]
+    now: datetime
+    history_start: date
+    fx_week: bool = True
+    only_files: bool = False
+    cursor: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def symbol(self) -> str:
+        """The source's own name of the pair."""
+        return self.source.symbol or self.pair
+
+
+@dataclass
+class Feed:
+    """An answer in progress: iterate over `batches`, then read `cursor` and `notes`, which are whole only then.
+
+    `cursor`: JSON, for the next `Request`; equal cursors mean that nothing new was there. `notes`: what a reader of the
+    run should know (counts, how far the network was of help).
+    """
+
+    batches: Iterator[Batch] = field(default_factory=lambda: iter(()))
+    cursor: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, str | int] = field(default_factory=dict)
 
 
 class PriceSource(ABC):
-    """Reads one pair's prices from somewhere. A subclass sets the three class attributes and overrides `_fetch`."""
+    """Reads one pair's prices from somewhere. A subclass sets the class attributes and overrides `_batches`.
+
+    `calendar`: which dates have prices, where the pair does not say. `uses`: the keys of `SourceSpec` that it knows
+    besides `kind`. `Options`: schema of what stands under `options`. `live`: whether it asks the network.
+    """
 
     kind: ClassVar[str]
-    calendar: ClassVar[CalendarName]
-    kind_of_price: ClassVar[Literal["fixing", "bar"]]
+    calendar: ClassVar[CalendarName] = "fx"
+    uses: ClassVar[frozenset[str]] = frozenset({"symbol"})
+    live: ClassVar[bool] = False
+    Options: ClassVar[type[Strict]] = NoOptions
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -60,35 +96,44 @@ class PriceSource(ABC):
             raise TypeError(f"price source {cls.kind!r} is {taken.__module__}.{taken.__qualname__} already")
         _REGISTRY[cls.kind] = cls
 
-    def fetch(
-        self, pair: PairSpec, *, settings: Settings, log: Callable[[str], None], now: datetime | None = None
-    ) -> Fetched:
-        """All prices that the source has for `pair`, checked for form.
+    @abstractmethod
+    def form(self, source: SourceSpec) -> Form:
+        """What this source delivers as configured, without looking at any data."""
 
-        `now` (aware): what counts as the future; the clock's where it is not given. Raises `SourceError` where the
-        source has nothing usable, `ValueError` where it breaks the contract of `Fetched`.
+    def open(self, request: Request) -> Feed:
+        """All that is new since `request.cursor`, batch by batch.
+
+        The batches raise `SourceError` where the source has nothing usable; what was read before is then worth nothing.
         """
-        from fx_assets.prices.schema import RAW_SCHEMA, REJECTS_SCHEMA, conform
+        feed = Feed()
+        feed.batches = self._batches(request, feed)
+        return feed
 
-        started = monotonic()
-        fetched = self._fetch(pair, settings=settings, log=log, now=now or datetime.now(UTC))
+    def problems(self, source: SourceSpec) -> Iterator[tuple[str, str]]:
+        """What is wrong with a source's keys, as (dotted path below `source`, message)."""
+        given = source.model_fields_set - {"kind", "options"} - self.uses
+        for key in sorted(given):
+            known = ", ".join(sorted(self.uses)) or "none"
+            yield key, f"the source {self.kind!r} has no such key; it knows {known}"
         try:
-            rows, rejects = conform(fetched.rows, RAW_SCHEMA), conform(fetched.rejects, REJECTS_SCHEMA)
-        except ValueError as error:
-            raise ValueError(f"price source {self.kind!r} for {pair.pair}: {error}") from error
-        for name, expected in (("pair", pair.pair), ("kind", self.kind_of_price)):
-            if not (rows[name] == expected).all() or rows[name].null_count():
-                raise ValueError(
-                    f"price source {self.kind!r} for {pair.pair}: expected {name} {expected!r} in each row"
-                )
-        if rows["time"].null_count() or not (rows["time"].diff().drop_nulls().dt.total_microseconds() > 0).all():
-            raise ValueError(f"price source {self.kind!r} for {pair.pair}: expected increasing times, each once")
-        seconds = monotonic() - started
-        log(f"{pair.pair}: {rows.height} prices from {self.kind}, {rejects.height} rejected, in {seconds:.1f} s")
-        return Fetched(rows, rejects, dict(fetched.notes))
+            self.Options.model_validate(source.options)
+        except ValidationError as error:
+            for item in error.errors():
+                where = ".".join(str(part) for part in ("options", *item["loc"]))
+                message = str(item["msg"]).removeprefix("Value error, ")
+                if item["type"] == "extra_forbidden":
+                    message = f"unknown option.{nearest(str(item['loc'][-1]), self.Options.model_fields)}"
+                yield where, message
+        if "clock" in self.uses and source.clock is not None and (problem := clock_problem(source.clock)):
+            yield "clock", problem
+        yield from self._problems(source)
+
+    def _problems(self, source: SourceSpec) -> Iterator[tuple[str, str]]:  # noqa: ARG002 - for subclasses
+        yield from ()
 
     @abstractmethod
-    def _fetch(self, pair: PairSpec, *, settings: Settings, log: Callable[[str], None], now: datetime) -> Fetched: ...
+    def _batches(self, request: Request, feed: Feed) -> Iterator[Batch]:
+        """Yield the new rows, in the source's order; fill `feed.cursor` and `feed.notes` on the way."""
 
 
 @cache
@@ -111,3 +156,8 @@ def source(kind: str) -> PriceSource:
     if kind not in _REGISTRY:
         raise ValueError(f"price source {kind!r} is unknown.{nearest(kind, _REGISTRY)}")
     return _REGISTRY[kind]()
+
+
+def price_kind(pair: PairSpec) -> Literal["fixing", "bar"]:
+    """What the pair's bars are: fixings have a close only, bars made of ticks or finer bars have all."""
+    return "fixing" if source(pair.source.kind).form(pair.source).kind == "fixing" else "bar"
