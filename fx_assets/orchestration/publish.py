@@ -140,6 +140,18 @@ def inline_png(picture: bytes, title: str) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(picture).decode()})")
 
 
+def illustrated(pictures: Mapping[str, bytes], tables: Mapping[str, str]) -> dict[str, dg.MarkdownMetadataValue]:
+    """PNGs and Markdown tables as metadata; where one name has both, the table stands below its picture."""
+    return {
+        name: dg.MetadataValue.md(
+            "\n\n".join(
+                [*([inline_png(pictures[name], name).md_str or ""] if name in pictures else []), tables.get(name, "")]
+            ).strip()
+        )
+        for name in dict.fromkeys([*pictures, *tables])
+    }
+
+
 def table_schema(table: pa.Table) -> dict[str, Any]:
     """Dagster's column schema of an Arrow table."""
     columns = [dg.TableColumn(name=entry.name, type=str(entry.type)) for entry in table.schema]

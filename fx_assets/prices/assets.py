@@ -12,7 +12,7 @@ import polars as pl
 from pydantic import Field
 
 from fx_assets.orchestration import keys, partitions
-from fx_assets.orchestration.publish import Draft, Event, check_specs, guard, inline_png, publish_table
+from fx_assets.orchestration.publish import Draft, Event, check_specs, guard, illustrated, inline_png, publish_table
 from fx_assets.orchestration.publish_blocks import BlockDraft, Verdict, publish_blocks
 from fx_assets.orchestration.resources import LakeResource, Stores
 from fx_assets.prices.exog_source import dropped_files as series_files
@@ -169,9 +169,9 @@ def _draft(stores: Stores, fetched: Fetched, last: State | None) -> BlockDraft:
     update = Update.of(fetched, last, stores.lake)
 
     def verdict() -> Verdict:
-        pictures = {name: inline_png(png, name) for name, png in update.audit.pictures(fetched.collected).items()}
-        tables = {name: dg.MetadataValue.md(text) for name, text in update.audit.tables(fetched.collected).items()}
-        return Verdict(update.audit.outcomes(fetched.collected), update.facts(), {**pictures, **tables})
+        audit, collected = update.audit, fetched.collected
+        shown = illustrated(audit.pictures(collected), audit.tables(collected))
+        return Verdict(audit.outcomes(collected), update.facts(), shown)
 
     return BlockDraft(update.blocks(), verdict)
 

@@ -239,3 +239,9 @@ def test_the_sensor_asks_for_a_run_once_a_file_has_settled(held: WholeNight) -> 
         fresh.write_text(fresh.read_text() + "20240110 000000;1.1;1.1;1.1;1.1;0\n")
         os.utime(fresh, (old + 30, old + 30))
         assert len(ask(first.cursor).run_requests or []) == 1
+
+
+def test_pictures_and_tables_stand_at_the_asset(once: WholeNight) -> None:
+    values = facts(runs(once)[0], RAW)
+    assert "data:image/png;base64," in values["coverage"]
+    assert "| off_hours |" in values["coverage"], "the table below the picture"
