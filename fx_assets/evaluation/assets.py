@@ -20,6 +20,7 @@ from fx_assets.specs.loader import Catalog
 from fx_assets.specs.schema import ModelSpec
 from fx_assets.storage.errors import NoData
 from fx_assets.storage.hashing import fingerprint
+from fx_assets.storage.two_times import current_rows
 
 TABLE = "scores"
 
@@ -69,7 +70,7 @@ def _draft(stores: Stores, spec: ModelSpec, inputs: Inputs) -> Draft:
     manifest = Manifest.model_validate(inputs.manifest)
     pair = inputs.history.pair
     window = held_out(inputs.history, spec, manifest)
-    closes = history(pair, stores.lake.read(bars_table(spec), pair))
+    closes = history(pair, current_rows(stores.lake.read(bars_table(spec), pair)))
     scored = score_holdout(inputs.predictor, inputs.history, window, manifest=manifest, baseline=closes)
     facts = {
         f"h{h}/{name}": figures[name]
