@@ -15,7 +15,17 @@ import pytest
 from fx_assets.settings import project_root
 
 FOLDER = project_root() / "benchmarks"
-RATIOS = {"nightly": {"warm_of_cold", "orchestration_share"}}
+RATIOS = {
+    "ingest": {
+        "read_faster_than_pandas",
+        "to_lake_of_pandas",
+        "bi5_of_bare_numpy",
+        "append_growth",
+        "append_bytes_growth",
+    },
+    "nightly": {"warm_of_cold", "orchestration_share"},
+    "resample": {"faster_than_pandas", "memory_share_of_pandas", "of_bare_polars"},
+}
 
 
 def run(script: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -59,6 +59,8 @@ def _bars(frequency: Frequency, catalog: Catalog) -> dg.AssetsDefinition:
             return
         form = form_of(spec)
         prices = require_state(stores, table_of(form.kind), spec.pair, keys.RAW)
+        if "last_time" not in prices.metadata:
+            raise dg.Failure(f"prices/raw of {spec.pair} is of an older version: materialize it again first")
         newest = datetime.fromisoformat(prices.metadata["last_time"])
 
         def compute(last: State | None) -> BlockDraft:

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 Files = Annotated[
     list[Path],
-    typer.Argument(
-        metavar="FILE", help="Files, folders or quoted globs, as the vendor made them", show_default=False
-    ),
+    typer.Argument(metavar="FILE", help="Files, folders or quoted globs, as the vendor made them", show_default=False),
 ]
 ClockOption = Annotated[
     str | None, typer.Option("--clock", help="Clock of the times: an IANA zone, +02:00, new_york+7 or histdata")

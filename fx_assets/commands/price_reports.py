@@ -16,7 +16,8 @@ _SHOWN_GAPS = 5
 _COUNTS = ("duplicates", "replaced", "out_of_order", "spikes")
 # Keys of a source's configuration as the messages about files call them, and as the command line does.
 _KEY = re.compile(
-    r"\b(?:set|say|and) [`']?(?:source\.)?(clock|columns|points|resolution|side|symbol|kind|options\.\w+)\b(?:: (\S*\w))?"
+    r"(?:\b(?:set|say|and)|e\.g\.) [`']?(?:source\.)?"
+    r"(clock|columns|points|resolution|side|symbol|kind|options\.\w+)\b(?:: (\S*\w))?"
 )
 _OPTION = {"clock": "--clock ", "points": "--points ", "kind": "--source "}
 _CLASS = re.compile(r"(?<=: )fx_assets(?:\.\w+)+: ")

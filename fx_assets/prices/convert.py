@@ -235,6 +235,6 @@ def _why(collected: Collected) -> str:
     if collected.unfinished:
         return f"the {collected.unfinished} bars of {', '.join(collected.origins)} have not ended yet"
     if not collected.reject_counts:
-        return "the files are empty, as they are of hours when the market was closed"
+        return "the files hold none, as those of hours when the market was closed do"
     counts = ", ".join(f"{count} {reason}" for reason, count in sorted(collected.reject_counts.items()))
     return f"rejected: {counts}; for example {next(iter(_examples(collected).values()))}"

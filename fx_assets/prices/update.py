@@ -39,11 +39,12 @@ class Fetched:
     feed: Feed
     basis: str
     now: datetime
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
-        """Equal where the source, the spec and the code say nothing new."""
-        return fingerprint(self.basis, self.feed.cursor)
+        """Equal where the source, files given by hand, the spec and the code say nothing new."""
+        return fingerprint(self.basis, self.feed.cursor, self.given)
 
 
 def basis_of(spec: PairSpec) -> str:
@@ -104,12 +105,15 @@ def fetch(
     )
     if collected.origins and (collected.form.kind, collected.form.seconds) != (form.kind, form.seconds):
         raise SourceError(
-            f"{spec.pair}: {collected.origins[0]} holds {collected.form}, the pair is configured for {form}; "
-            f"set source.resolution in configs/pairs/{spec.pair}.yaml, or give files that fit"
+            f"{spec.pair}: {collected.origins[0]} holds {collected.form}, but the pair's source (kind: "
+            f"{spec.source.kind}) delivers {form}, and a pair keeps one form: give files that fit, or set source.kind, "
+            f"source.resolution and calendar in configs/pairs/{spec.pair}.yaml"
         )
-    if given is not None and last is not None:
-        feed.cursor = {**last.metadata["_cursor"]}
-    return Fetched(spec, form, collected, feed, basis, now)
+    files = {} if given is None else feed.cursor
+    if given is not None:  # the pair's own source goes on where it was
+        known = last is not None and last.metadata.get("_basis") == basis
+        feed.cursor = {**last.metadata["_cursor"]} if last is not None and known else {}
+    return Fetched(spec, form, collected, feed, basis, now, files)
 
 
 def _tail(lake: Lake, pair: str, form: Form, last: State | None) -> pl.DataFrame | None:

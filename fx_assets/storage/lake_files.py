@@ -64,10 +64,26 @@ def encode(data: pa.Table, state: State | None) -> tuple[str, bytes]:
         footer[_STATE_KEY] = state.to_json().encode()
     sink = pa.BufferOutputStream()
     pq.write_table(
-        data.replace_schema_metadata(footer), sink, compression="zstd", store_schema=True, row_group_size=BLOCK_ROWS
+        data.replace_schema_metadata(footer),
+        sink,
+        compression="zstd",
+        store_schema=True,
+        row_group_size=BLOCK_ROWS,
+        **_encodings(data.schema),
     )
     content = sink.getvalue().to_pybytes()
     return f"{sha256_bytes(content)}.parquet", content
+
+
+def _encodings(schema: pa.Schema) -> dict[str, Any]:
+    """Times of fine prices differ from one another but have equal steps: as deltas they take half the room and time."""
+    times = [field.name for field in schema if pa.types.is_timestamp(field.type)]
+    if not times or any(pa.types.is_nested(field.type) for field in schema):
+        return {}
+    return {
+        "use_dictionary": [name for name in schema.names if name not in times],
+        "column_encoding": dict.fromkeys(times, "DELTA_BINARY_PACKED"),
+    }
 
 
 def verified(path: Path, size: int | None = None) -> bytes:

@@ -233,7 +233,7 @@ from tests.storage.helpers import no_guard
 from tests.storage.test_blocks import TABLE, block, saying
 root, limit = sys.argv[1], int(sys.argv[2])
 def write(root):
-    tables = ((name, block(name, 9.0, n)) for name, n in (("a", 20), ("b", 20_000)))
+    tables = ((name, block(name, 9.0, n)) for name, n in (("a", 20), ("b", 400_000)))
     Lake(root).write_blocks(TABLE, "EURUSD", tables, state=saying(), guard=no_guard)
 write(root + "-warm")
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -245,7 +245,7 @@ except WriteFailed as error:
 """
 
 
-@pytest.mark.parametrize(("limit", "refused"), [(1000, "block=a"), (6000, "block=b"), (10**9, "")])
+@pytest.mark.parametrize(("limit", "refused"), [(1000, "block=a"), (3000, "block=b"), (10**9, "")])
 def test_a_disk_that_is_full_after_some_blocks_leaves_none(tmp_path: Path, limit: int, refused: str) -> None:
     lake = Lake(tmp_path / "lake")
     blocks.put(lake, ("a", 1.0), ("b", 2.0))
@@ -257,7 +257,7 @@ def test_a_disk_that_is_full_after_some_blocks_leaves_none(tmp_path: Path, limit
         assert f"{refused}/" in out
         assert blocks.held(lake) == {"a": {1.0}, "b": {2.0}}
         assert len(blocks.parquet_files(lake)) == 3, "the files of blocks that were written are gone"
-    assert len(lake.read(blocks.TABLE, "EURUSD")) == (40 if refused else 20_020)
+    assert len(lake.read(blocks.TABLE, "EURUSD")) == (40 if refused else 400_020)
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1", None])
