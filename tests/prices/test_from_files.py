@@ -86,6 +86,30 @@ def test_the_inbox_is_read_in_the_order_of_names_and_only_once(tmp_path: Path, i
     assert (third.notes["files"], third.notes["files_skipped"]) == (2, 1)
 
 
+def test_earlier_folders_are_remembered_in_one_word_each(tmp_path: Path, inbox: Path) -> None:
+    for day in (1, 2, 3):
+        for hour in (10, 11):
+            file = inbox.parent / f"2018/{day:02d}" / f"{hour}h.csv"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"201801{day + 1:02d} {hour}0000;1\n")
+    tree = str(inbox.parent / "2018" / "**" / "*.csv")
+    first = give(tmp_path, tree)
+    assert (len(first.batches), first.notes["files"]) == (6, 6)
+    assert sorted(first.cursor["folders"]) == ["inbox/2018/01", "inbox/2018/02"]
+    assert sorted(first.cursor["files"]) == ["inbox/2018/03/10h.csv", "inbox/2018/03/11h.csv"]
+    again = give(tmp_path, tree, cursor=first.cursor)
+    assert (again.batches, again.notes["files_skipped"], again.cursor) == ([], 6, first.cursor)
+
+    # A day more is read alone; a file that comes late to an earlier folder brings that folder along.
+    (inbox.parent / "2018/04").mkdir()
+    (inbox.parent / "2018/04/10h.csv").write_text("20180105 100000;1\n")
+    (inbox.parent / "2018/01/12h.csv").write_text("20180102 120000;1\n")
+    third = give(tmp_path, tree, cursor=first.cursor)
+    read = [batch.origin.removeprefix("inbox/2018/") for batch in third.batches]
+    assert read == ["01/10h.csv", "01/11h.csv", "01/12h.csv", "04/10h.csv"]
+    assert give(tmp_path, tree, cursor=third.cursor).batches == []
+
+
 def test_a_file_that_was_only_touched_is_skipped(tmp_path: Path, inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = inbox / "a.csv"
     path.write_text("20180102 110000;1\n")
