@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -62,7 +63,10 @@ def _root_cause(failure: dg.DagsterEvent) -> str:
     error = failure.step_failure_data.error
     while error is not None and error.cause is not None:
         error = error.cause
-    return "unknown" if error is None else error.message.strip().splitlines()[0]
+    if error is None:
+        return "unknown"
+    # Of an error of our own the sentence says it all; where another library failed, its class helps.
+    return re.sub(r"^(?:fx_assets|serving)\.[\w.]+: ", "", error.message.strip()).splitlines()[0]
 
 
 def run_night(settings: Settings, catalog: Catalog, pairs: Iterable[str], console: Console) -> NightResult:

@@ -234,6 +234,11 @@ def test_files_that_say_nothing_are_refused(folder: Any) -> None:
             read(folder(text))
 
 
+def test_lines_of_an_old_mac_are_refused(folder: Any) -> None:
+    with pytest.raises(SourceError, match=r"lines must end with LF or CRLF"):
+        read(folder(bars().replace("\n", "\r")))
+
+
 def test_a_header_alone_is_no_row_and_no_error(folder: Any) -> None:
     collected, _ = read(folder("time,close\n"))
     assert collected.rows == 0

@@ -60,6 +60,13 @@ def test_naive_times_need_a_clock(tmp_path: Path) -> None:
     assert found(path, clock="+01:00") == [moment - timedelta(hours=1) for moment in TIMES]
 
 
+@pytest.mark.parametrize("odd", [[[1.0]] * 5, [{"x": 1.0}] * 5, [b"1.1"] * 5, [True] * 5, [timedelta(1)] * 5])
+def test_a_column_of_no_numbers_is_named(tmp_path: Path, odd: list[Any]) -> None:
+    path = put(tmp_path, time=TIMES, Last=odd)
+    with pytest.raises(SourceError, match=r"prices.parquet: column 'Last', taken for close, holds .*expected numbers"):
+        read(path, "parquet", columns={"time": "time", "close": "Last"})
+
+
 def test_times_of_every_type(tmp_path: Path) -> None:
     seconds = [int(moment.timestamp()) for moment in TIMES]
     assert found(put(tmp_path, time=seconds, close=CLOSES)) == TIMES

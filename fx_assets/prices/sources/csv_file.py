@@ -64,7 +64,10 @@ def _head(name: str, chunk: TextChunk, source: SourceSpec) -> tuple[list[str], s
     if not lines:
         raise FileError(f"{name}: begins with {_SAMPLE_LINES} empty lines or more; remove them")
     separator = _separator(lines, options)
-    table = list(csv.reader(lines, delimiter=separator))
+    try:
+        table = list(csv.reader(lines, delimiter=separator))
+    except csv.Error as error:  # a carriage return alone, as old Macs ended their lines
+        raise FileError(f"{name}: is no CSV in its first lines ({error}); lines must end with LF or CRLF") from error
     header = not any(_NUMBER.fullmatch(cell) for cell in table[0]) if options.header is None else options.header
     if header:
         return [cell.strip() for cell in table[0]], separator, table[1:], blank + 1

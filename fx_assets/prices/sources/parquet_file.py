@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
@@ -49,6 +49,7 @@ class ParquetSource(TableSource):
         for batch in read(list(ours)):
             cells = pl.DataFrame(batch).rename(ours).with_row_index("line", done + 1).cast({"line": pl.Int64})
             done += cells.height
+            _check_types(file.name, cells, table.columns.taken)
             times = cells.select(name for name in TIME_PARTS if name in cells.columns)
             text = _as_text(times)
             if text is not None and form is None:
@@ -56,6 +57,19 @@ class ParquetSource(TableSource):
 
                 form = in_file(file.name, time_format, text.drop_nulls().head(_SAMPLE).to_list())
             yield from table.batches(*_rows(cells, times, text, form or "", clock))
+
+
+def _check_types(name: str, cells: pl.DataFrame, taken: Mapping[str, str]) -> None:
+    """Raise `FileError` for a column that holds neither numbers, nor text, nor (for the time) times."""
+    import polars as pl
+
+    for column, kind in cells.schema.items():
+        timely = column in TIME_PARTS and isinstance(kind, (pl.Datetime, pl.Date, pl.Time))
+        if not (timely or kind.is_numeric() or kind in (pl.String, pl.Null)):
+            raise FileError(
+                f"{name}: column {taken.get(column, column)!r}, taken for {column}, holds {kind}; "
+                f"expected {'times, ' if column in TIME_PARTS else ''}numbers or text: choose others by source.columns"
+            )
 
 
 def _rows(
