@@ -78,6 +78,7 @@ def publish_table(
         metadata=dict(draft.facts),
     )
     stores.lake.write(table, pair, draft.table, state=state, mode=mode, guard=guard(context, stores, lease))
+    sweep(context, stores, table, pair)
     yield dg.MaterializeResult(
         data_version=dg.DataVersion(state.content_hash),
         check_results=[check_result(outcome) for outcome in state.checks],
@@ -90,6 +91,13 @@ def guard(
 ) -> Callable[[], AbstractContextManager[Transaction]]:
     """The short control transaction around a commit: the lease is still ours and nobody cancels."""
     return lambda: stores.control.publishing(lease, is_cancelled=lambda: being_cancelled(context))
+
+
+def sweep(context: dg.AssetExecutionContext, stores: Stores, table: str, pair: str) -> None:
+    """Remove what no version of the last hour names: replaced files, and what a killed run left behind."""
+    removed = stores.lake.clean(table, pair)
+    if removed:
+        context.log.info(f"{table}: removed {len(removed)} files of {pair} that no version names any more")
 
 
 def being_cancelled(context: dg.AssetExecutionContext) -> bool:

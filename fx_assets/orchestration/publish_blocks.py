@@ -14,7 +14,16 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from fx_assets.orchestration.publish import Event, check_result, described, guard, refuse_failed, reused, table_schema
+from fx_assets.orchestration.publish import (
+    Event,
+    check_result,
+    described,
+    guard,
+    refuse_failed,
+    reused,
+    sweep,
+    table_schema,
+)
 from fx_assets.orchestration.resources import Stores
 from fx_assets.storage.hashing import fingerprint as fingerprint_of
 from fx_assets.storage.records import CheckOutcome, State
@@ -99,6 +108,7 @@ def publish_blocks(
         stores.lake.write_blocks(table, pair, blocks(), state=state, guard=guard(context, stores, lease))
     except _Refused:
         yield from refuse_failed(found[0].checks)
+    sweep(context, stores, table, pair)
     if last is not None and not written and states[0].content_hash == last.content_hash:
         yield reused(states[0])
         return

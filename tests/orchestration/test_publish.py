@@ -1,5 +1,6 @@
 """The write path: reuse, checks before the commit, leases; on a real lake and a real control database."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -130,3 +131,18 @@ def test_an_error_while_computing_leaves_the_last_version(stores: Stores, instan
     run(asset(stores, "a", lambda: Draft(rows(1.1), checks())), instance)
     assert not run(asset(stores, "b", broken), instance).success
     assert stores.lake.read(TABLE, PAIR).column("price").to_pylist() == [1.1]
+
+
+def test_a_commit_sweeps_what_a_killed_run_left_behind(stores: Stores, instance: dg.DagsterInstance) -> None:
+    assert run(asset(stores, "1", lambda: Draft(rows(1.0), checks())), instance).success
+    (kept,) = stores.lake.files(TABLE, PAIR)
+    old, fresh = kept.path.with_name(f"{'0' * 64}.parquet"), kept.path.with_name(f"{'1' * 64}.parquet")
+    for path in (old, fresh):
+        path.write_bytes(b"half a file")
+    an_hour_and_more_ago = kept.path.stat().st_mtime - 4000
+    os.utime(old, (an_hour_and_more_ago, an_hour_and_more_ago))
+    assert run(asset(stores, "2", lambda: Draft(rows(2.0), checks())), instance).success
+    assert not old.exists()
+    assert fresh.exists(), "another run may be about to commit it"
+    assert kept.path.exists()
+    assert stores.lake.read(TABLE, PAIR).num_rows == 2
