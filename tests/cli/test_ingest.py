@@ -113,6 +113,7 @@ def test_another_file_adds_to_what_is_there(monday: tuple[Path, dict[str, Any]],
     assert RAW in second["computed"]
 
 
+@pytest.mark.slow
 def test_the_same_file_again_adds_nothing(night: WholeNight, monday: tuple[Path, dict[str, Any]]) -> None:
     tables = [path for path in night.tables() if "_delta_log" not in path]
     done = ingest(str(monday[0]))

@@ -118,6 +118,7 @@ def test_files_become_prices_and_bars_of_every_frequency(held: WholeNight) -> No
     assert week.column("end")[0].as_py() == datetime(2023, 12, 22, 22, tzinfo=UTC)
 
 
+@pytest.mark.slow
 def test_the_same_files_again_change_nothing(held: WholeNight) -> None:
     tables = held.tables()
     run = ingest(held)
@@ -158,6 +159,7 @@ def test_a_correction_is_appended_and_the_past_stays_as_it_was(held: WholeNight)
     assert was["1d"].column("high")[2].as_py() < 1.102
 
 
+@pytest.mark.slow
 def test_a_late_row_is_known_from_now_on_only(held: WholeNight) -> None:
     then = datetime.now(UTC)
     hours = bars(held, "1h").num_rows
@@ -207,6 +209,7 @@ def test_a_wrong_clock_is_refused_with_the_one_that_fits(night: WholeNight) -> N
     assert not (night.settings.lake_path / "prices").exists()
 
 
+@pytest.mark.slow
 def test_a_missing_file_fails_that_pair_alone(night: WholeNight) -> None:
     (night.settings.configs / "pairs" / "USDJPY.yaml").write_text(FIXINGS)
     assert ingest(night, "EURUSD").status == dg.DagsterRunStatus.FAILURE

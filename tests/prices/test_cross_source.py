@@ -128,6 +128,7 @@ def leg_nights(draw: st.DrawFn) -> list[list[Row]]:
     return [rows[low:high] for low, high in zip([0, *cuts], [*cuts, len(rows)], strict=True)]
 
 
+@pytest.mark.slow
 @hypothesis_settings(max_examples=12, deadline=None)
 @given(leg_nights(), leg_nights(), st.sampled_from([0, 3, 500]))
 def test_nights_one_by_one_give_what_one_fetch_gives(

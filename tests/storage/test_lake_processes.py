@@ -215,6 +215,7 @@ def test_writers_on_other_pairs_lose_nothing(tmp_path: Path, start: Start) -> No
         assert lake.read(TABLE, pair).column("close").to_pylist() == expected
 
 
+@pytest.mark.slow
 def test_two_writers_on_other_blocks_of_one_pair_lose_nothing(tmp_path: Path, start: Start) -> None:
     lake = Lake(tmp_path / "lake")
     writers = [start(BLOCK_WRITER, lake.root, "EURUSD", 1, 12, name) for name in ("a", "b")]
@@ -228,6 +229,7 @@ def test_two_writers_on_other_blocks_of_one_pair_lose_nothing(tmp_path: Path, st
     assert len(list(lake.root.rglob("*.parquet"))) == 2 * 24, "a block and a state each commit, none left over"
 
 
+@pytest.mark.slow
 def test_writers_of_blocks_of_other_pairs_lose_nothing(tmp_path: Path, start: Start) -> None:
     lake = Lake(tmp_path / "lake")
     pairs = ["EURUSD", "USDJPY"]
