@@ -79,11 +79,7 @@ def publish_table(
     )
     stores.lake.write(table, pair, draft.table, state=state, mode=mode, guard=guard(context, stores, lease))
     sweep(context, stores, table, pair)
-    yield dg.MaterializeResult(
-        data_version=dg.DataVersion(state.content_hash),
-        check_results=[check_result(outcome) for outcome in state.checks],
-        metadata={**described(state), **draft.shown, "reused": False, **table_schema(draft.table)},
-    )
+    yield materialized(state, {**draft.shown, "reused": False, **table_schema(draft.table)})
 
 
 def guard(
@@ -120,10 +116,15 @@ def refuse_failed(checks: Sequence[CheckOutcome]) -> Iterator[dg.AssetCheckResul
 
 def reused(state: State) -> dg.MaterializeResult[Any]:
     """The result of an asset whose inputs, spec and code are those of its last version."""
+    return materialized(state, {"reused": True})
+
+
+def materialized(state: State, shown: Mapping[str, Any]) -> dg.MaterializeResult[Any]:
+    """What is said of a state that is on record, with its checks, and `shown` beside its own facts."""
     return dg.MaterializeResult(
         data_version=dg.DataVersion(state.content_hash),
         check_results=[check_result(outcome) for outcome in state.checks],
-        metadata={**described(state), "reused": True},
+        metadata={**_described(state), **shown},
     )
 
 
@@ -166,7 +167,7 @@ def table_schema(table: pa.Table) -> dict[str, Any]:
     return {"dagster/column_schema": dg.TableSchema(columns=columns)}
 
 
-def described(state: State) -> dict[str, Any]:
+def _described(state: State) -> dict[str, Any]:
     """Metadata of a stored state; keys that begin with an underscore are for the next run, not for people."""
     return {
         "dagster/row_count": state.rows,

@@ -16,9 +16,8 @@ import pyarrow as pa
 
 from fx_assets.orchestration.publish import (
     Event,
-    check_result,
-    described,
     guard,
+    materialized,
     refuse_failed,
     reused,
     sweep,
@@ -112,14 +111,5 @@ def publish_blocks(
     if last is not None and not written and states[0].content_hash == last.content_hash:
         yield reused(states[0])
         return
-    yield dg.MaterializeResult(
-        data_version=dg.DataVersion(states[0].content_hash),
-        check_results=[check_result(outcome) for outcome in states[0].checks],
-        metadata={
-            **described(states[0]),
-            **found[0].shown,
-            "blocks_written": len(written),
-            "reused": False,
-            **(table_schema(schema[0].empty_table()) if schema else {}),
-        },
-    )
+    columns = table_schema(schema[0].empty_table()) if schema else {}
+    yield materialized(states[0], {**found[0].shown, "blocks_written": len(written), "reused": False, **columns})
