@@ -10,8 +10,10 @@ def benchmarks() -> dict[str, str]:
     """Name to purpose of every script beside this one."""
     found = {}
     for path in sorted(Path(__file__).parent.glob("*.py")):
-        if path.stem not in {"list", "__init__", "measure"}:
-            found[path.stem] = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
+        text = path.read_text()
+        # What others share has no main of its own.
+        if path.stem != "list" and '__name__ == "__main__"' in text:
+            found[path.stem] = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
     return found
 
 

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from fx_assets.features.errors import FeatureError
-from fx_assets.features.pipeline import build
+from fx_assets.features.errors import FeatureError, NotOnlineError
+from fx_assets.features.online import features_at
 from fx_assets.forecasting.batch import issue
 from fx_assets.forecasting.champion import champion_of
 from fx_assets.forecasting.document import ForecastDocument, with_evaluation
@@ -23,7 +23,7 @@ from fx_assets.forecasting.targets import KindOfPrice
 from fx_assets.models.errors import InsufficientHistory, InvalidInput, ModelOutputInvalid, NotLoaded
 from fx_assets.models.inputs import PairHistory, history
 from fx_assets.models.manifest import Manifest
-from fx_assets.models.stored import bars_table, features_table
+from fx_assets.models.stored import bars_table
 from fx_assets.specs.schema import ModelSpec
 from fx_assets.storage.control import Control
 from fx_assets.storage.errors import NoData
@@ -140,16 +140,24 @@ class Forecaster:
 
     def _from_lake(self, spec: ModelSpec, pair: str, when: datetime, *, past: bool) -> Rows:
         """Bars and features known at `when`."""
-        table = features_table(spec, self.registry.catalog.features)
+        catalog = self.registry.catalog
         try:
             bars = self.lake.lake.read(bars_table(spec), pair)
             known = current_rows(bars, when=when)
-            features = None if table is None else _known(self.lake.lake.read(table, pair), when)
-            corrected = _corrected_since(bars, known, when)
-            if corrected and features is not None and spec.features is not None:
-                # The stored features are those of the bars as they are known now.
-                features = build(known, self.registry.catalog.features[spec.features])
+            features = None
+            if spec.features is not None:
+                features = features_at(
+                    self.lake.lake,
+                    catalog.features[spec.features],
+                    catalog.pairs[pair],
+                    catalog.pairs_with(spec.frequency),
+                    known.column("time").slice(max(0, known.num_rows - spec.window)),
+                    when=when,
+                )
             rows = history(pair, known, features)
+            corrected = _corrected_since(bars, known, when)
+        except NotOnlineError as error:
+            raise ProblemError(409, "features_not_stored", str(error)) from error
         except NoData as error:
             raise ProblemError(503, "no_data", "The lake has no rows of this pair for the model yet.") from error
         except (InsufficientHistory, FeatureError) as error:
@@ -176,11 +184,6 @@ def _corrected_since(bars: pa.Table, known: pa.Table, when: datetime) -> int:
     then = set(zip(known.column("time").to_pylist(), known.column("close").to_pylist(), strict=True))
     now = set(zip(today.column("time").to_pylist(), today.column("close").to_pylist(), strict=True))
     return len({time for time, _ in then ^ now})
-
-
-def _known(table: pa.Table, when: datetime) -> pa.Table:
-    column = table.column("known_at")
-    return table.filter(pc.less_equal(column, pa.scalar(when, column.type)))
 
 
 def _unreadable(pair: str) -> ProblemError:

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from fx_assets.features.errors import FeatureError, UnknownStageError
-from fx_assets.features.stages.base import BAR_COLUMNS, FIXING_COLUMNS, Stage, stage
+from fx_assets.features.errors import UnknownStageError
+from fx_assets.features.stages.base import BAR_COLUMNS, FIXING_COLUMNS, FittedStage, Stage, StatelessStage, stage
 from fx_assets.specs.problems import nearest
 from fx_assets.specs.schema import FeatureSetSpec, StageSpec
 
+SELECTION = "selection"
 _CARRIED = {"fixing": FIXING_COLUMNS, "bar": BAR_COLUMNS}
-
-
-def check_stages(spec: FeatureSetSpec, kinds_of_price: Set[str]) -> list[str]:
-    """`stage_problems` as one line each, `path: message`."""
-    return [f"{path}: {message}" for path, message in stage_problems(spec, kinds_of_price)]
 
 
 def stage_problems(spec: FeatureSetSpec, kinds_of_price: Set[str]) -> list[tuple[str, str]]:
     """Problems of `spec` as (dotted field path, message); empty where it is sound.
 
-    `kinds_of_price` are the kinds ("fixing", "bar") of the pairs that the set is computed for. Found
-    are unknown stages (with the nearest name), bad options, range and tick features on fixings, and
-    two stages with a column of one name.
+    `kinds_of_price` are the kinds ("fixing", "bar") of the pairs that the set is computed for. Found are unknown stages
+    (with the nearest name), bad options, range and tick features on fixings, a stage that stands twice, stages out of
+    order, and two stages with a column of one name.
     """
     problems: list[tuple[str, str]] = []
     owners: dict[str, int] = {}
+    seen: list[tuple[int, Stage]] = []
     for index, item in enumerate(spec.stages):
         path = f"stages.{index}"
         try:
@@ -38,16 +36,41 @@ def stage_problems(spec: FeatureSetSpec, kinds_of_price: Set[str]) -> list[tuple
         except ValidationError as error:
             problems += _option_problems(f"{path}.options", item, error)
             continue
-        for kind in sorted(kinds_of_price):
-            missing = found.needs - _CARRIED[kind]
-            if missing:
-                message = f"stage {item.stage!r} needs {', '.join(sorted(missing))}, which a {kind} does not have"
-                problems.append((f"{path}.stage", f"{message}; use it on pairs whose source gives bars"))
-        if item.enabled:
-            problems += _column_problems(path, index, found.columns(options), owners)
+        if isinstance(found, StatelessStage):
+            problems += _of_stateless(found, options, path, spec, kinds_of_price)
+        if not item.enabled:
+            continue
+        problems += _out_of_place(found, path, seen)
+        seen.append((index, found))
+        if isinstance(found, StatelessStage):
+            problems += _column_problems(path, index, [column.name for column in found.columns(options)], owners)
     if not problems and not owners:
         problems.append(("stages", "no stage is enabled with a column; name at least one indicator"))
     return problems
+
+
+def _of_stateless(
+    found: StatelessStage, options: Any, path: str, spec: FeatureSetSpec, kinds_of_price: Set[str]
+) -> list[tuple[str, str]]:
+    problems = [(f"{path}.options.{where}", message) for where, message in found.problems(options, spec.frequency)]
+    for kind in sorted(kinds_of_price):
+        missing = found.needs(options) - _CARRIED[kind]
+        if missing:
+            message = f"stage {found.name!r} needs {', '.join(sorted(missing))}, which a {kind} does not have"
+            problems.append((f"{path}.stage", f"{message}; use it on pairs whose source gives bars"))
+    return problems
+
+
+def _out_of_place(found: Stage, path: str, seen: list[tuple[int, Stage]]) -> list[tuple[str, str]]:
+    """Each stage once, the fitted ones behind the others, the selection behind all."""
+    for index, before in seen:
+        if before.name == found.name:
+            return [(f"{path}.stage", f"stage {found.name!r} stands already as stages.{index}; put its options there")]
+        if before.name == SELECTION:
+            return [(f"{path}.stage", f"stage {found.name!r} stands after the selection, which chooses among all")]
+        if isinstance(before, FittedStage) and isinstance(found, StatelessStage):
+            return [(f"{path}.stage", f"stage {found.name!r} has to stand before the fitted stage {before.name!r}")]
+    return []
 
 
 def _option_problems(path: str, item: StageSpec, error: ValidationError) -> list[tuple[str, str]]:
@@ -69,11 +92,3 @@ def _column_problems(path: str, index: int, columns: list[str], owners: dict[str
             problems.append((f"{path}.options", f"column {column!r} is also made by stages.{owners[column]}"))
         owners.setdefault(column, index)
     return problems
-
-
-def enabled_stages(spec: FeatureSetSpec) -> list[tuple[Stage, BaseModel]]:
-    """The enabled stages with their parsed options, in order. Raises `FeatureError` with every problem."""
-    problems = check_stages(spec, set())
-    if problems:
-        raise FeatureError(f"feature set {spec.name!r}: {'; '.join(problems)}")
-    return [(stage(s.stage), stage(s.stage).Options.model_validate(s.options)) for s in spec.stages if s.enabled]

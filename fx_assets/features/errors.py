@@ -13,3 +13,7 @@ class DuplicateStageError(TypeError):
 
 class UnknownStageError(LookupError):
     """No stage has this name; the message gives the nearest one."""
+
+
+class NotOnlineError(FeatureError):
+    """These features are not stored, and a stage that makes them cannot run in this process."""

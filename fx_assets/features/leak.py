@@ -1,30 +1,37 @@
 """The leak probe: proves that no feature looks ahead, by destroying what lies ahead.
 
-For a bar t, everything after t is replaced by noise, and then cut off altogether. Every feature up to
-t must stay the same to the last bit. Noise finds values that flow back; the cut finds what depends on
-how long the history is, which noise of the same length cannot show.
+For a bar t, everything that became known after t is replaced by noise (later bars, corrections of earlier ones, other
+pairs, exogenous values); then bars up to t get false corrections, known only after t; then all that lies after t is cut
+off. Every feature up to t must stay the same to the last bit. Noise finds values that flow back, false corrections what
+takes no heed of `known_at`, the cut what depends on how long the history is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from fx_assets.features.blocks import Inputs
 from fx_assets.features.errors import FeatureError
-from fx_assets.features.pipeline import build, feature_schema, lookback
-from fx_assets.features.stages.base import BAR_COLUMNS
+from fx_assets.features.known import Versions
+from fx_assets.features.pipeline import block_of_set, values_of
+from fx_assets.features.sets import feature_schema, lookback
 from fx_assets.specs.schema import FeatureSetSpec
-
-if TYPE_CHECKING:
-    import polars as pl
 
 # Prices move by up to a factor of about ten: far outside any history, so that even a maximum, a rank
 # or a clipped mean over the future changes.
 NOISE = 1.0
+# Share of the bars before t that get a false correction, known only after t.
+FALSE_CORRECTIONS = 0.1
+_SECOND = 1_000_000
+
+Source = Callable[[str], Inputs]
+_Change = Callable[[Versions, "int | None", int, np.random.Generator], Versions]
 
 
 @dataclass(frozen=True)
@@ -38,16 +45,17 @@ class Leak:
 
     def __str__(self) -> str:
         return (
-            f"{self.column}: value of the bar ending {self.first_changed:%Y-%m-%d %H:%M} UTC changed when bars after "
-            f"{self.probed:%Y-%m-%d %H:%M} UTC were {self.how}"
+            f"{self.column}: value of the bar ending {self.first_changed:%Y-%m-%d %H:%M} UTC changed when what was "
+            f"known after {self.probed:%Y-%m-%d %H:%M} UTC was {self.how}"
         )
 
 
 @dataclass(frozen=True)
 class LeakReport:
-    """Outcome of a probe: how many bars were probed, and every leak found."""
+    """Outcome of a probe: how many bars were probed, how many features were compared, and every leak found."""
 
     probes: int
+    compared: int
     leaks: tuple[Leak, ...]
 
     @property
@@ -61,52 +69,137 @@ class LeakReport:
         return tuple(dict.fromkeys(leak.column for leak in self.leaks))
 
 
-def probe(bars: pa.Table | pl.DataFrame, spec: FeatureSetSpec, *, n: int, seed: int) -> LeakReport:
-    """Probe `n` bars of one pair: the last that has a future, and others drawn with `seed`.
+def probe(source: Source, blocks: Sequence[str], spec: FeatureSetSpec, *, n: int, seed: int) -> LeakReport:
+    """Probe `n` bars of one pair: the newest that has a future in its block, and others drawn with `seed`.
 
-    Raises `FeatureError` where there is no bar to probe: at least two rows beyond the warm-up.
+    `source` gives the inputs of a block (with the look-back that `spec` needs), `blocks` are those to draw from. Raises
+    `FeatureError` where no block has a bar to probe.
     """
-    table = bars if isinstance(bars, pa.Table) else bars.to_arrow()
-    first = lookback(spec)
-    candidates = np.arange(first, table.num_rows - 1)
-    if n < 1 or not len(candidates):
-        raise FeatureError(
-            f"nothing to probe: feature set {spec.name!r} needs at least {first + 2} bars and one probe, "
-            f"there are {table.num_rows} bars and {n} probes"
-        )
     rng = np.random.default_rng(seed)
-    drawn = rng.choice(candidates, size=min(n, len(candidates)), replace=False)
-    # A leak of one bar shows only at t itself, and the newest bars are those that are traded on.
-    drawn[0] = candidates[-1]
-    reference = build(table, spec)
+    drawn = drawn_bars(source, blocks, spec, n, rng)
+    if not drawn:
+        raise FeatureError(
+            f"nothing to probe: feature set {spec.name!r} needs a bar with {lookback(spec)} bars before it and one "
+            f"after it, and at least one probe; asked for {n} in {len(blocks)} blocks"
+        )
     leaks: list[Leak] = []
-    for t in sorted(set(map(int, drawn))):
-        destroyed = {"replaced by noise": _corrupted(table, t, rng), "cut off": table.slice(0, t + 1)}
-        for how, future in destroyed.items():
-            leaks += _changes(reference, build(future, spec), spec, t, how)
-    return LeakReport(probes=len(set(map(int, drawn))), leaks=tuple(leaks))
+    compared = 0
+    for block, times in drawn.items():
+        inputs = source(block)
+        reference = block_of_set(spec, inputs, block)
+        for time in times:
+            row = int(np.searchsorted(inputs.rows.time, time))
+            moment = int(inputs.rows.usable[row])
+            for how, changed in (
+                ("replaced by noise", _changed(inputs, time, moment, rng, _noisy)),
+                ("falsely corrected", _changed(inputs, time, moment, rng, _falsified)),
+                ("cut off", _cut(inputs, time, moment)),
+            ):
+                found = changes(reference, block_of_set(spec, changed, block), spec, time, moment, how)
+                compared += len(feature_schema(spec))
+                leaks += found
+    return LeakReport(probes=sum(map(len, drawn.values())), compared=compared, leaks=tuple(leaks))
 
 
-def _corrupted(table: pa.Table, t: int, rng: np.random.Generator) -> pa.Table:
-    result = table
-    factors = np.ones(table.num_rows)
-    factors[t + 1 :] = np.exp(NOISE * rng.standard_normal(table.num_rows - t - 1))
-    for name in sorted(BAR_COLUMNS & set(table.column_names)):
-        column = table.column(name)
-        noisy = pa.array(column.to_numpy(zero_copy_only=False) * factors, mask=column.is_null().to_numpy())
-        result = result.set_column(result.column_names.index(name), table.schema.field(name), noisy)
-    return result
+def drawn_bars(
+    source: Source, blocks: Sequence[str], spec: FeatureSetSpec, n: int, rng: np.random.Generator
+) -> dict[str, list[int]]:
+    """Times of bars to probe, by block; the newest candidate of the newest block first."""
+    found: dict[str, list[int]] = {}
+    left = n
+    order = [*reversed(blocks[-1:]), *rng.permutation(np.array(blocks[:-1], dtype=object)).tolist()]
+    for place, block in enumerate(order):
+        if left < 1:
+            break
+        table = block_of_set(spec, source(block), block)
+        # The last row of a block has no future in it, and nothing of a later block can reach into this one.
+        times = np.asarray(table.column("time").cast(pa.int64()).to_numpy(), dtype=np.int64)[:-1]
+        if not len(times):
+            continue
+        share = max(1, left // (len(order) - place)) if place else min(left, 1 + (n - 1) // len(order))
+        chosen = rng.choice(len(times), size=min(share, len(times)), replace=False)
+        if not found:
+            # A leak of one bar shows only at t itself, and the newest bars are those that are traded on.
+            chosen[0] = len(times) - 1
+        found[block] = sorted(set(times[chosen].tolist()))
+        left -= len(found[block])
+    return found
 
 
-def _changes(reference: pa.Table, probed: pa.Table, spec: FeatureSetSpec, t: int, how: str) -> list[Leak]:
-    rows = t + 1 - lookback(spec)
-    ends = reference.column("end")
+def _changed(inputs: Inputs, time: int, moment: int, rng: np.random.Generator, change: _Change) -> Inputs:
+    return replace(
+        inputs,
+        own=change(inputs.own, time, moment, rng),
+        others={name: change(rows, None, moment, rng) for name, rows in inputs.others.items()},
+        exog={name: change(rows, None, moment, rng) for name, rows in inputs.exog.items()},
+    )
+
+
+def _hidden(rows: Versions, time: int | None, moment: int) -> NDArray[np.bool_]:
+    """What nobody could know at `moment`; of the pair itself also the bars after `time`."""
+    hidden = rows.known_at > moment
+    return hidden if time is None else hidden | (rows.time > time)
+
+
+def _noisy(rows: Versions, time: int | None, moment: int, rng: np.random.Generator) -> Versions:
+    """What is hidden, times noise: of each column another, for a ratio of two would not notice the same."""
+    hidden = _hidden(rows, time, moment)
+    columns = {}
+    for name, values in rows.columns.items():
+        factors = np.exp(NOISE * rng.standard_normal(len(rows)))
+        columns[name] = np.where(hidden, values * factors, values)
+    return replace(rows, columns=columns)
+
+
+def _falsified(rows: Versions, time: int | None, moment: int, rng: np.random.Generator) -> Versions:
+    """Some of what is not hidden is corrected by noise or taken back, a second after `moment`."""
+    false = np.flatnonzero(~_hidden(rows, time, moment) & (rng.random(len(rows)) < FALSE_CORRECTIONS))
+    factors = np.exp(NOISE * rng.standard_normal(len(false)))
+    made = Versions(
+        time=np.append(rows.time, rows.time[false]),
+        end=np.append(rows.end, rows.end[false]),
+        known_at=np.append(rows.known_at, np.full(len(false), moment + _SECOND)),
+        dates=np.append(rows.dates, rows.dates[false]),
+        said=np.append(rows.said, rng.random(len(false)) < 0.5),
+        columns={name: np.append(values, values[false] * factors) for name, values in rows.columns.items()},
+    )
+    return made.take(np.lexsort((made.known_at, made.time)))
+
+
+def _cut(inputs: Inputs, time: int, moment: int) -> Inputs:
+    own = inputs.own
+    return replace(
+        inputs,
+        own=own.take((own.known_at <= moment) & (own.time <= time)),
+        others={name: rows.take(rows.known_at <= moment) for name, rows in inputs.others.items()},
+        exog={name: rows.take(rows.known_at <= moment) for name, rows in inputs.exog.items()},
+    )
+
+
+def changes(
+    reference: pa.Table, probed: pa.Table, spec: FeatureSetSpec, time: int, moment: int, how: str
+) -> list[Leak]:
+    """Columns that differ in a row up to `time` that was known at `moment`; all of them where such a row is missing."""
+    before, after = _seen(reference, time, moment), _seen(probed, time, moment)
+    ends = before.column("end")
+    probed_end = ends[-1].as_py()
+    if before.column("time") != after.column("time"):
+        return [Leak(column, probed_end, ends[0].as_py(), how) for column in feature_schema(spec)]
     leaks = []
     for column in feature_schema(spec):
         # Compared as bits: a difference in the last one is a leak too.
-        before = np.ascontiguousarray(reference.column(column).to_numpy()[:rows]).view(np.uint64)
-        after = np.ascontiguousarray(probed.column(column).to_numpy()[:rows]).view(np.uint64)
-        changed = np.flatnonzero(before != after)
+        changed = np.flatnonzero(_bits(before, column) != _bits(after, column))
         if len(changed):
-            leaks.append(Leak(column, ends[rows - 1].as_py(), ends[int(changed[0])].as_py(), how))
+            leaks.append(Leak(column, probed_end, ends[int(changed[0])].as_py(), how))
     return leaks
+
+
+def _seen(table: pa.Table, time: int, moment: int) -> pa.Table:
+    times, known = (
+        np.asarray(table.column(name).cast(pa.int64()).to_numpy(), dtype=np.int64) for name in ("time", "known_at")
+    )
+    return table.filter(pa.array((times <= time) & (known <= moment)))
+
+
+def _bits(table: pa.Table, column: str) -> NDArray[np.uint64]:
+    return np.ascontiguousarray(values_of(table, column)).view(np.uint64)

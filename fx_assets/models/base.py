@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel
 
+from fx_assets.features.errors import FeatureError
+from fx_assets.features.plan import PLAN, FeaturePlan, load_plan
 from fx_assets.models import registry
 from fx_assets.models.calibration import CALIBRATION, Calibration, read_calibrations
 from fx_assets.models.distribution import price_distribution, with_signal
@@ -76,7 +78,9 @@ class BasePredictor(ABC):
     """A model of one kind. Subclassing with a `kind` registers it; two classes of one kind are refused.
 
     `columns` names what a window holds: "close", then the features. `feature_schema` is the hash
-    of the feature set that made them (None without features); a checkpoint of another one is refused.
+    of the feature set that made them (None without features); a checkpoint of another one is refused. Where the set has
+    fitted stages, a checkpoint brings its `plan`: then `_predict` sees the columns of `inside`, all of them finite,
+    while windows come with the candidates of `columns`, which may be NaN.
     """
 
     kind: ClassVar[str]
@@ -117,6 +121,7 @@ class BasePredictor(ABC):
         self.columns = tuple(columns)
         self.feature_schema = feature_schema
         self.hyperparameters: Any = self.Hyperparameters.model_validate(spec.hyperparameters)
+        self.plan: FeaturePlan | None = None
         self.params = Params()
         self.calibrations: dict[str, Calibration] = {}
         self.timings: Mapping[str, float] = {}
@@ -189,6 +194,7 @@ class BasePredictor(ABC):
         if differences and (strict or manifest.get("kind") != self.kind):
             raise ModelMismatch(differences)
         fresh = type(self)(self.spec, self.columns, feature_schema=self.feature_schema)
+        fresh.plan = self._read_plan(files)
         skipped = [*differences, *fresh._load(files, strict=strict)]
         if CALIBRATION in files:  # a model that is still being trained has none
             fresh.calibrations, left_out = read_calibrations(files, self.spec.horizon, strict=strict)
@@ -196,6 +202,22 @@ class BasePredictor(ABC):
         fresh._loaded = True
         self.__dict__.update(fresh.__dict__)
         return LoadReport(skipped)
+
+    def _read_plan(self, files: Mapping[str, bytes]) -> FeaturePlan | None:
+        if PLAN not in files:
+            return None
+        try:
+            plan = load_plan(files[PLAN])
+        except FeatureError as error:
+            raise InvalidCheckpoint(str(error)) from error
+        if plan.given != self.columns[1:]:
+            raise InvalidCheckpoint(f"{PLAN}: made for other candidate features than this model's; train again")
+        return plan
+
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """Columns of the windows that `_predict` sees: the close, then what the checkpoint's plan leaves."""
+        return self.columns if self.plan is None else ("close", *self.plan.names)
 
     def _load(self, files: Mapping[str, bytes], *, strict: bool) -> list[str]:
         """Hook: take over the files, and say what was left out (only where not strict). Here: `params.json`."""
@@ -224,7 +246,7 @@ class BasePredictor(ABC):
 
         Raises `InvalidInput`, whose `index` and message say which cell, never its value.
         """
-        return parse_window(raw, self.spec.window, self.columns)
+        return parse_window(raw, self.spec.window, self.columns, gaps=self.plan is not None)
 
     def predict(self, batch: FloatArray) -> Prediction:
         """Forecasts of B windows (B, window, columns), each computed alone.
@@ -234,7 +256,7 @@ class BasePredictor(ABC):
         """
         if not self._loaded:
             raise NotLoaded(f"model {self.spec.model_id}: call load_model first")
-        batch = check_batch(batch, self.spec.window, self.columns)
+        batch = check_batch(batch, self.spec.window, self.columns, gaps=self.plan is not None)
         # Each window goes in as an array of its own: sums depend on memory layout, answers must not.
         rows = [self._one(np.array(window, order="C")) for window in batch]
         shape = (len(rows), self.spec.horizon)
@@ -245,6 +267,8 @@ class BasePredictor(ABC):
         )
 
     def _one(self, window: FloatArray) -> Row:
+        if self.plan is not None:
+            window = np.column_stack([window[:, 0], self.plan.apply(window[:, 1:])])
         row = Row(*self._predict(window))
         row = row._replace(location=np.asarray(row.location, float), scale=np.asarray(row.scale, float))
         for name, values in (("location", row.location), ("scale", row.scale)):
@@ -258,7 +282,7 @@ class BasePredictor(ABC):
 
     @abstractmethod
     def _predict(self, window: FloatArray) -> tuple[FloatArray, FloatArray] | Row:
-        """Hook: location (H,) and scale (H,) from one window (window, columns); a `Row` adds notes."""
+        """Hook: location (H,) and scale (H,) from one window (window, inside); a `Row` adds notes."""
 
     def postprocess(self, prediction: Prediction, closes: FloatArray, pair: str) -> list[Distribution]:
         """Calibrated distributions of prices from the last closes (B,) of the windows.

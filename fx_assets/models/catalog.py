@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 
+from fx_assets.features import sets
 from fx_assets.features.checking import stage_problems
 from fx_assets.models.registry import check_model
 from fx_assets.prices.crossing import recipe
@@ -26,16 +27,22 @@ def load(settings: Settings, *, environ: Mapping[str, str] | None = None) -> Cat
 
     A file with a problem lands in `Catalog.broken`, and so does what refers to it.
     """
+    exog = load_exog(settings.configs, environ=environ, check=problems)
+    known = {f"{group.name}/{series}" for group in exog.groups.values() for series in group.series}
+
+    def check_features(spec: FeatureSetSpec, pairs: Mapping[str, PairSpec]) -> Iterable[tuple[str, str]]:
+        return _check_features(spec, pairs, known)
+
     catalog = load_catalog(
         settings.configs,
         environ=environ,
         check_pair=_check_pair,
-        check_features=_check_features,
+        check_features=check_features,
         check_model=_check_model,
     )
-    exog = load_exog(settings.configs, environ=environ, check=problems)
     return replace(
         catalog,
+        crossing=frozenset(name for name, spec in catalog.features.items() if _crosses(spec, catalog)),
         exog=exog.groups,
         broken={**catalog.broken, **exog.broken},
         overrides=(*catalog.overrides, *exog.overrides),
@@ -62,11 +69,29 @@ def _check_pair(spec: PairSpec) -> Iterable[tuple[str, str]]:
             yield f"frequencies.{at}", f"{frequency} bars cannot be made of {form}"
 
 
-def _check_features(spec: FeatureSetSpec, pairs: Mapping[str, PairSpec]) -> Iterable[tuple[str, str]]:
+def _crosses(spec: FeatureSetSpec, catalog: Catalog) -> bool:
+    pairs = catalog.pairs_with(spec.frequency)
+    return any(sets.others(sets.steps(spec), pair, pairs) for pair in pairs)
+
+
+def _check_features(spec: FeatureSetSpec, pairs: Mapping[str, PairSpec], series: Set[str]) -> Iterable[tuple[str, str]]:
     asked = [pair for pair in pairs.values() if spec.frequency in pair.frequencies]
     if pairs and not asked:
         yield "frequency", f"no pair has {spec.frequency!r} bars; add it to the frequencies of one"
-    yield from stage_problems(spec, {price_kind(pair) for pair in asked})
+    found = stage_problems(spec, {price_kind(pair) for pair in asked})
+    yield from found
+    if found:
+        return
+    known = {pair.pair for pair in asked}
+    for step in sets.steps(spec):
+        for name in step.stage.named_pairs(step.options):
+            if name not in known:
+                message = f"stage {step.name!r} names {name}, which has no {spec.frequency} bars."
+                yield "stages", f"{message}{nearest(name, known)}"
+    for name in sets.exog(sets.steps(spec)):
+        if name not in series:
+            message = f"no exogenous series {name!r}; switch on its group in configs/exog, as group/SERIES."
+            yield "stages", f"{message}{nearest(name, series)}"
 
 
 def _check_model(spec: ModelSpec) -> Iterable[tuple[str, str]]:

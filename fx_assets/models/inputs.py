@@ -21,7 +21,7 @@ __all__ = ["FloatArray", "InsufficientHistory", "PairHistory", "check_gap", "his
 FloatArray = NDArray[np.float64]
 
 # Columns of a feature table that say which bar a row belongs to; all others are features.
-_KEYS = frozenset({"pair", "time", "end", "known_at", "trading_date"})
+_KEYS = frozenset({"pair", "block", "time", "end", "known_at", "trading_date"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class PairHistory:
     """Rows of one pair, oldest first.
 
     `ends` (n,) naive datetime64[us] meaning UTC, strictly increasing; `trading_dates` (n,)
-    datetime64[D]; `closes` (n,) in quote currency, positive; `features` (n, k) finite.
+    datetime64[D]; `closes` (n,) in quote currency, positive; `features` (n, k) finite, or NaN where there is none.
     Raises `ValueError` where these do not hold.
     """
 
@@ -52,7 +52,7 @@ class PairHistory:
             raise ValueError(f"{self.pair}: ends do not increase; sort the bars by time and drop twins")
         self._refuse(~(np.isfinite(self.closes) & (self.closes > 0)), "close is not a positive finite price")
         for column, name in enumerate(self.feature_names):
-            self._refuse(~np.isfinite(self.features[:, column]), f"feature {name} is not finite")
+            self._refuse(np.isinf(self.features[:, column]), f"feature {name} is infinite")
 
     def _refuse(self, bad: NDArray[np.bool_], what: str) -> None:
         if bad.any():
@@ -105,7 +105,8 @@ def history(pair: str, bars: pa.Table, features: pa.Table | None = None) -> Pair
     """Join bars and features of one pair on `time`; any row order.
 
     Feature rows may begin later (warm-up) or end earlier than the bars: only the common stretch is kept.
-    Inside it every bar needs its feature row, for a row left out there would be a hidden gap.
+    Inside it every bar needs its feature row, for a row left out there would be a hidden gap. A feature row without a
+    bar is passed over: that bar was taken back later, or is not known yet.
     Raises `ValueError` for such a hole, twins, rows of another pair, or a missing or NaN value;
     `InsufficientHistory` where nothing is left.
     """
@@ -192,12 +193,12 @@ def _common(
     last = min(bar_times[-1], feature_times[-1])
     bars = (bar_times >= first) & (bar_times <= last)
     rows = (feature_times >= first) & (feature_times <= last)
-    odd = np.setxor1d(bar_times[bars], feature_times[rows], assume_unique=True)
-    if len(odd):
-        which = "bar has no feature row" if odd[0] in bar_times else "feature row has no bar"
+    rows &= np.isin(feature_times, bar_times, assume_unique=True)
+    bare = np.setdiff1d(bar_times[bars], feature_times[rows], assume_unique=True)
+    if len(bare):
         raise ValueError(
-            f"{pair}: the {which} at {odd[0].astype('datetime64[us]')} UTC, {len(odd)} such rows in all; "
-            "materialize its features again"
+            f"{pair}: the bar has no feature row at {bare[0].astype('datetime64[us]')} UTC, {len(bare)} such bars in "
+            "all; materialize its features again"
         )
     return bar_order[bars], feature_order[rows]
 

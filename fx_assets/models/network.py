@@ -72,7 +72,7 @@ class NetworkPredictor(BasePredictor):
         # A constant column of large numbers has a deviation of rounding errors, not of 0.
         constant = ~(std > 1e-12 * (1 + np.abs(features).max(axis=0, initial=0)))
         if constant.any():
-            names = ", ".join(np.array(self.columns[1:])[constant])
+            names = ", ".join(np.array(self.inside[1:])[constant])
             raise FitFailed(f"features {names} never change in the training rows; remove them from the feature set")
         return {
             "initial_variance": fitted_initial_variance(histories),
@@ -82,7 +82,7 @@ class NetworkPredictor(BasePredictor):
 
     def _check_params(self, params: Mapping[str, Any]) -> dict[str, str]:
         problems = positive_number(params, "initial_variance")
-        features = len(self.columns) - 1
+        features = len(self.inside) - 1
         for name, fits in (("mean", _number), ("std", _positive)):
             values = params.get(name)
             if not isinstance(values, list) or len(values) != features or not all(map(fits, values)):
@@ -107,7 +107,7 @@ class NetworkPredictor(BasePredictor):
         except Exception as error:  # onnxruntime has a dozen exception types without a common base
             raise InvalidCheckpoint(f"{ONNX} cannot be read ({type(error).__name__}); train again") from error
         expected = {
-            INPUT: [1, self.spec.window, len(self.columns)],
+            INPUT: [1, self.spec.window, len(self.inside)],
             OUTPUT: [1, 1, self.spec.horizon],
         }
         found = {node.name: node.shape for node in (*session.get_inputs(), *session.get_outputs())}

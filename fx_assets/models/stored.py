@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fx_assets.features.pipeline import feature_schema, schema_hash, table_name
+from fx_assets.features.sets import feature_schema, schema_hash, table_name
 from fx_assets.models.base import BasePredictor
 from fx_assets.models.inputs import PairHistory, history
 from fx_assets.models.registry import predictor_class

@@ -16,8 +16,11 @@ LARGEST = 1e9
 _LARGEST_STEP = math.log(100.0)
 
 
-def parse_window(raw: Mapping[str, Any], window: int, columns: Sequence[str]) -> FloatArray:
-    """(window, columns) from `{"data": [[...], ...]}`, oldest row first. Raises `InvalidInput` with the index."""
+def parse_window(raw: Mapping[str, Any], window: int, columns: Sequence[str], *, gaps: bool = False) -> FloatArray:
+    """(window, columns) from `{"data": [[...], ...]}`, oldest row first. Raises `InvalidInput` with the index.
+
+    With `gaps` a feature may be null: NaN, which the model's own plan fills.
+    """
     if not isinstance(raw, Mapping) or "data" not in raw:
         raise InvalidInput(f"missing; send {window} rows of {len(columns)} numbers as data")
     if len(raw) > 1:
@@ -33,19 +36,22 @@ def parse_window(raw: Mapping[str, Any], window: int, columns: Sequence[str]) ->
         if len(row) != len(columns):
             raise InvalidInput(f"expected {len(columns)} columns ({_names(columns)}), got {len(row)}", (index,))
         if not set(map(type, row)) <= {float, int}:
-            _refuse_types(index, row)
+            _refuse_types(index, row, gaps=gaps)
     try:
         values = np.array(rows, dtype=np.float64)
     except OverflowError:  # a whole number beyond any float
         values = np.array([[_capped(cell) for cell in row] for row in rows], dtype=np.float64)
-    check_values(values)
+    check_values(values, gaps=gaps)
     return values
 
 
-def check_values(values: FloatArray) -> None:
+def check_values(values: FloatArray, *, gaps: bool = False) -> None:
     """Refuse what no model can use: (rows, columns), column 0 the close. Raises `InvalidInput` with the index."""
+    unusable = ~np.isfinite(values)
+    if gaps:
+        unusable[:, 1:] &= ~np.isnan(values[:, 1:])
     with np.errstate(invalid="ignore"):
-        _refuse(~np.isfinite(values), "expected a finite number")
+        _refuse(unusable, "expected a finite number")
         _refuse(np.abs(values) > LARGEST, f"expected a number of at most {LARGEST:g} in size")
         close = values[:, :1]
         _refuse(close <= 0, "a close must be greater than 0")
@@ -56,7 +62,7 @@ def check_values(values: FloatArray) -> None:
     )
 
 
-def check_batch(batch: FloatArray, window: int, columns: Sequence[str]) -> FloatArray:
+def check_batch(batch: FloatArray, window: int, columns: Sequence[str], *, gaps: bool = False) -> FloatArray:
     """The same for windows that are arrays already: (B, window, columns). The index starts with the window's number."""
     array = np.asarray(batch)
     if array.dtype.kind not in "fiu":
@@ -68,7 +74,7 @@ def check_batch(batch: FloatArray, window: int, columns: Sequence[str]) -> Float
     array = array.astype(np.float64)
     for number, values in enumerate(array):
         try:
-            check_values(values)
+            check_values(values, gaps=gaps)
         except InvalidInput as error:
             raise InvalidInput(str(error).split(": ", 1)[1], (number, *error.index)) from None
     return array
@@ -80,15 +86,17 @@ def _refuse(bad: np.ndarray[Any, np.dtype[np.bool_]], message: str) -> None:
         raise InvalidInput(message, (int(row), int(column)))
 
 
-def _refuse_types(index: int, row: Sequence[Any]) -> None:
+def _refuse_types(index: int, row: Sequence[Any], *, gaps: bool) -> None:
     for column, cell in enumerate(row):
+        if cell is None and gaps and column:
+            continue
         if isinstance(cell, bool) or not isinstance(cell, int | float):
             raise InvalidInput(f"expected a number, got {_type(cell)}", (index, column))
 
 
-def _capped(cell: int | float) -> float:
+def _capped(cell: int | float | None) -> float:
     try:
-        return float(cell)
+        return math.nan if cell is None else float(cell)
     except OverflowError:
         return math.inf
 

@@ -19,6 +19,7 @@ def build(catalog: Catalog) -> list[Job]:
     """All jobs of a catalog: one over all pairs, one or two for each other model, and freshness."""
     return [
         _pairs_job(catalog),
+        *([_crossing_job(catalog)] if nights.has_crossing(catalog) else []),
         *(
             dg.define_asset_job(
                 keys.exog_job(group),
@@ -42,16 +43,35 @@ def build(catalog: Catalog) -> list[Job]:
 
 
 def _pairs_job(catalog: Catalog) -> Job:
-    selected = [keys.RAW, *(keys.bars(f) for f in catalog.frequencies()), *(keys.features(n) for n in catalog.features)]
-    for spec in nights.nightly_models(catalog):
-        if nights.is_shared(spec):
-            selected += _of(spec)
+    bars = [keys.RAW, *(keys.bars(f) for f in catalog.frequencies())]
     return dg.define_asset_job(
         nights.PAIRS_JOB,
         # An asset brings its checks along; this one judges the whole night, so it runs when that is over.
-        selection=dg.AssetSelection.assets(*selected) - dg.AssetSelection.checks(FRESHNESS),
+        selection=(dg.AssetSelection.assets(*bars) | _shared(catalog, crossing=False))
+        - dg.AssetSelection.checks(FRESHNESS),
         description="Wave 1 of the night: prices, bars, features and the models for all pairs.",
     )
+
+
+def _crossing_job(catalog: Catalog) -> Job:
+    return dg.define_asset_job(
+        nights.CROSSING_JOB,
+        selection=_shared(catalog, crossing=True),
+        description="Wave 2 of the night, when every pair has its bars: features that read other pairs, and the "
+        "models for all pairs on them.",
+    )
+
+
+def _shared(catalog: Catalog, *, crossing: bool) -> dg.AssetSelection:
+    """Feature sets that read other pairs (or do not), and the models for all pairs on them."""
+    selected: dg.AssetSelection = dg.AssetSelection.assets()
+    for name in catalog.features:
+        if catalog.crosses(name) == crossing:
+            selected |= dg.AssetSelection.key_prefixes(list(keys.features(name).path))
+    for spec in nights.nightly_models(catalog):
+        if nights.is_shared(spec) and catalog.crosses(spec.features) == crossing:
+            selected |= _of(spec)
+    return selected
 
 
 def _prices_and_bars(catalog: Catalog) -> dg.AssetSelection:
@@ -65,14 +85,14 @@ def _own_jobs(spec: ModelSpec) -> list[Job]:
         return [
             dg.define_asset_job(
                 nights.list_job(spec.model_id),
-                selection=dg.AssetSelection.assets(*_of(spec)),
+                selection=_of(spec),
                 description=f"Wave 2 of the night: {spec.model_id}, trained and forecast for each of its pairs.",
             )
         ]
     return [
         dg.define_asset_job(
             nights.panel_train_job(spec.model_id),
-            selection=dg.AssetSelection.assets(keys.checkpoint(spec.model_id)),
+            selection=_trained(spec),
             description=f"Wave 2 of the night: {spec.model_id}, trained once on all of its pairs.",
         ),
         dg.define_asset_job(
@@ -83,5 +103,11 @@ def _own_jobs(spec: ModelSpec) -> list[Job]:
     ]
 
 
-def _of(spec: ModelSpec) -> list[dg.AssetKey]:
-    return [keys.checkpoint(spec.model_id), keys.forecast(spec.model_id), keys.scores(spec.model_id)]
+def _trained(spec: ModelSpec) -> dg.AssetSelection:
+    """A model's checkpoint, and what that kept of its features where it has fitted stages."""
+    kept = dg.AssetSelection.key_prefixes(list(keys.selection(spec.model_id).path))
+    return dg.AssetSelection.assets(keys.checkpoint(spec.model_id)) | kept
+
+
+def _of(spec: ModelSpec) -> dg.AssetSelection:
+    return _trained(spec) | dg.AssetSelection.assets(keys.forecast(spec.model_id), keys.scores(spec.model_id))

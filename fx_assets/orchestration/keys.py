@@ -29,6 +29,16 @@ def features(name: str) -> dg.AssetKey:
     return dg.AssetKey(["features", name])
 
 
+def stage(name: str, stage_name: str) -> dg.AssetKey:
+    """One stage of a feature set, e.g. `features/core/indicators`."""
+    return dg.AssetKey(["features", name, stage_name])
+
+
+def selection(model_id: str) -> dg.AssetKey:
+    """What the live checkpoint of a model kept of its features."""
+    return dg.AssetKey(["selection", model_id])
+
+
 def checkpoint(model_id: str) -> dg.AssetKey:
     """Trained checkpoints of a model."""
     return dg.AssetKey(["checkpoints", model_id])

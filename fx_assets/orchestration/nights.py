@@ -20,6 +20,7 @@ LAUNCH_TAG = "fx/launch"
 PAIRS_TAG = "fx/pairs"
 
 PAIRS_JOB = "night_pairs"
+CROSSING_JOB = "night_crossing"
 FRESHNESS_JOB = "freshness"
 
 
@@ -73,14 +74,26 @@ def nightly_models(catalog: Catalog) -> list[ModelSpec]:
 
 
 def is_shared(spec: ModelSpec) -> bool:
-    """Whether a model lives in the job over all pairs."""
+    """Whether a model lives in a job over all pairs."""
     return spec.scope == "pair" and spec.pairs == "all"
 
 
+def has_crossing(catalog: Catalog) -> bool:
+    """Whether features of one pair wait for the bars of others, and so for a wave of their own."""
+    return bool(catalog.crossing)
+
+
 def waves(catalog: Catalog, night: date, pairs: Iterable[str]) -> tuple[tuple[Launch, ...], ...]:
-    """The launches of a night for `pairs` (those whose source's calendar was open), wave by wave."""
+    """The launches of a night for `pairs` (those whose source's calendar was open), wave by wave.
+
+    First prices and all that needs one pair's alone; then, where there is such a thing, features that read other pairs,
+    and the models for all pairs on them; then models with a list of pairs and panels; then the panels' forecasts.
+    """
     wanted = tuple(pair for pair in catalog.pairs if pair in set(pairs))
     first = [Launch(PAIRS_JOB, pair, 1, night, wanted) for pair in wanted]
+    at = 2
+    crossing = [Launch(CROSSING_JOB, pair, at, night, wanted) for pair in wanted] if has_crossing(catalog) else []
+    at += bool(crossing)
     second: list[Launch] = []
     third: list[Launch] = []
     for spec in nightly_models(catalog):
@@ -88,10 +101,10 @@ def waves(catalog: Catalog, night: date, pairs: Iterable[str]) -> tuple[tuple[La
         if is_shared(spec) or not own:
             continue
         if spec.scope == "panel":
-            second.append(Launch(panel_train_job(spec.model_id), None, 2, night, wanted))
-            third += [Launch(panel_forecast_job(spec.model_id), pair, 3, night, wanted) for pair in own]
+            second.append(Launch(panel_train_job(spec.model_id), None, at, night, wanted))
+            third += [Launch(panel_forecast_job(spec.model_id), pair, at + 1, night, wanted) for pair in own]
         else:
-            second += [Launch(list_job(spec.model_id), pair, 2, night, wanted) for pair in own]
+            second += [Launch(list_job(spec.model_id), pair, at, night, wanted) for pair in own]
     if wanted:
-        third.append(Launch(FRESHNESS_JOB, None, 3, night, wanted))
-    return tuple(wave for wave in (tuple(first), tuple(second), tuple(third)) if wave)
+        third.append(Launch(FRESHNESS_JOB, None, at + 1, night, wanted))
+    return tuple(wave for wave in (tuple(first), tuple(crossing), tuple(second), tuple(third)) if wave)

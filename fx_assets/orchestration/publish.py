@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from fx_assets.orchestration.resources import Stores
 from fx_assets.storage.control import Lease, Transaction
-from fx_assets.storage.hashing import table_hash
 from fx_assets.storage.records import CheckOutcome, State
+from fx_assets.storage.table_hashing import table_hash
 
 Event = dg.AssetCheckResult | dg.MaterializeResult[Any]
 

@@ -31,8 +31,8 @@ from fx_assets.specs.exog import ExogSpec
 from fx_assets.specs.loader import Catalog
 from fx_assets.specs.schema import PairSpec, SourceSpec
 from fx_assets.storage.errors import NoData
-from fx_assets.storage.hashing import table_hash
 from fx_assets.storage.records import State
+from fx_assets.storage.table_hashing import table_hash
 
 _log = logging.getLogger("fx_assets.prices")
 

@@ -30,7 +30,7 @@ class Catalog:
     """Every usable spec by name, and the problems of every file that is not usable.
 
     `disabled` pairs are sound, but say `enabled: false`: no run knows them. `exog`: groups of exogenous series, which
-    `specs.exog` loads.
+    `specs.exog` loads. `crossing`: feature sets that read the bars of other pairs too.
     """
 
     pairs: Mapping[str, PairSpec]
@@ -40,6 +40,7 @@ class Catalog:
     overrides: tuple[Override, ...] = ()
     disabled: Mapping[str, PairSpec] = field(default_factory=dict)
     exog: Mapping[str, ExogSpec] = field(default_factory=dict)
+    crossing: frozenset[str] = frozenset()
 
     def pairs_of(self, model: ModelSpec) -> tuple[str, ...]:
         """The pairs a model forecasts, in the order of its file, or all of them by name."""
@@ -55,6 +56,14 @@ class Catalog:
         """The bars that any pair has, finest first."""
         asked = {frequency for pair in self.pairs for frequency in self.frequencies_of(pair)}
         return tuple(frequency for frequency in get_args(Frequency) if frequency in asked)
+
+    def crosses(self, features: str | None) -> bool:
+        """Whether a model's features of one pair wait for the bars of others."""
+        return features in self.crossing
+
+    def pairs_with(self, frequency: Frequency) -> list[str]:
+        """The pairs that have bars of this frequency."""
+        return [pair for pair in self.pairs if frequency in self.frequencies_of(pair)]
 
     def model(self, model_id: str) -> ModelSpec:
         """The model's spec. Raises `SpecError` with the file's problems or the nearest name."""

@@ -14,6 +14,7 @@ PairName = Annotated[str, Field(pattern=r"^[A-Z]{6}$", description="Base and quo
 ModelId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Frequency = Literal["1min", "5min", "10min", "15min", "30min", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "1w"]
 Period = Literal["day", "month", "quarter", "year"]
+Target = Literal["log_return", "level", "volatility"]
 
 # Words that are already first segments of the API's addresses; a model may not take one.
 RESERVED_ROUTES = frozenset(
@@ -146,7 +147,7 @@ class ModelSpec(Strict):
     features: str | None = None
     window: int = Field(ge=2, le=10_000, description="Bars a prediction looks at")
     horizon: int = Field(ge=1, le=1_000, description="Bars ahead, every step from 1 to this")
-    target: Literal["log_return", "level", "volatility"] = "log_return"
+    target: Target = "log_return"
     quantiles: tuple[float, ...] = DEFAULT_QUANTILES
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     training: TrainingSpec = TrainingSpec()

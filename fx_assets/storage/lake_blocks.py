@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from fx_assets.storage import lake_log
 from fx_assets.storage.errors import WriteFailed
-from fx_assets.storage.hashing import table_hash
 from fx_assets.storage.lake_files import canonical_schema, encode
 from fx_assets.storage.lake_log import NewFile, OpenTable
 from fx_assets.storage.lake_prepared import Prepared
@@ -27,6 +26,7 @@ from fx_assets.storage.lake_rows import (
     state_block,
 )
 from fx_assets.storage.records import State
+from fx_assets.storage.table_hashing import table_hash
 
 StateOf = Callable[[Mapping[str, str]], State]
 

@@ -1,17 +1,21 @@
-"""`checkpoints/<model_id>`: trained models, registered as the last step."""
+"""`checkpoints/<model_id>`: trained models, registered as the last step; `selection/<model_id>`: what they kept."""
 
 import logging
 from collections.abc import Iterator
 
 import dagster as dg
 
+from fx_assets.features.sets import fitted_steps
 from fx_assets.models.registry import predictor_class
 from fx_assets.orchestration import keys, partitions
 from fx_assets.orchestration.checkpoints import publish_checkpoint
-from fx_assets.orchestration.publish import Event
+from fx_assets.orchestration.publish import Draft, Event, illustrated, publish_table
 from fx_assets.orchestration.resources import LakeResource, Stores
+from fx_assets.orchestration.upstream import require_version
 from fx_assets.specs.loader import Catalog
 from fx_assets.specs.schema import ModelSpec
+from fx_assets.storage.hashing import fingerprint
+from fx_assets.training.kept import kept_features
 from fx_assets.training.records import Progress
 from fx_assets.training.request import Request, prepare, run
 from fx_assets.training.version import CODE_VERSION
@@ -21,8 +25,16 @@ _log = logging.getLogger("fx_assets.training")
 
 
 def build(catalog: Catalog) -> list[dg.AssetsDefinition]:
-    """One checkpoint asset for each model: partitioned by pair, or one for the whole panel."""
-    return [_checkpoint(spec, catalog) for spec in catalog.models.values()]
+    """One checkpoint asset for each model, by pair or one for the whole panel; and what it kept of its features."""
+    fitted = [
+        spec
+        for spec in catalog.models.values()
+        if spec.features is not None and fitted_steps(catalog.features[spec.features])
+    ]
+    return [
+        *(_checkpoint(spec, catalog) for spec in catalog.models.values()),
+        *(_selection(spec, catalog) for spec in fitted),
+    ]
 
 
 def _checkpoint(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
@@ -64,6 +76,42 @@ def _checkpoint(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
         )
 
     return checkpoint
+
+
+def _selection(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
+    panel, trained = spec.scope == "panel", keys.checkpoint(spec.model_id)
+
+    @dg.asset(
+        key=keys.selection(spec.model_id),
+        deps=[trained if panel else partitions.same_pair(trained)],
+        partitions_def=None if panel else partitions.of_model(spec, catalog),
+        group_name="checkpoints",
+        kinds={"numpy", "deltalake"},
+        owners=keys.OWNERS,
+        code_version=str(CODE_VERSION),
+        description=f"What the live checkpoint of `{spec.model_id}` kept of the feature set `{spec.features}`, fitted "
+        "on its training rows alone, and what it dropped for what.",
+    )
+    def selection(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Event]:
+        stores = lake
+        scope = PANEL if panel else context.partition_key
+        version = require_version(stores, spec.model_id, scope)
+
+        def compute() -> Draft:
+            artifact = stores.artifacts.load(spec.model_id, scope, version.version)
+            kept = kept_features(artifact, catalog.features[spec.features or ""])
+            return Draft(kept.table, facts=kept.facts, shown=illustrated({}, kept.tables))
+
+        yield from publish_table(
+            context,
+            stores,
+            table=f"selection/{spec.model_id}",
+            pair=scope.upper(),
+            fingerprint=fingerprint(version.version, CODE_VERSION),
+            compute=compute,
+        )
+
+    return selection
 
 
 def _extent(request: Request) -> dict[str, str]:

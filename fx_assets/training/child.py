@@ -2,50 +2,18 @@
 
 It reads the task from FOLDER, writes the result there and nothing anywhere else. Its stdout carries
 JSON lines only: `Progress` events, then `{"done": sha256 of done.json}` or `{"failed": reason}`.
-This module imports the standard library alone, so that the process is bound to its parent at once.
+This module imports nothing heavy, so that the process is bound to its parent at once.
 """
 
 from __future__ import annotations
 
-import ctypes
-import json
-import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-PR_SET_PDEATHSIG = 1
-
-
-def bind_to_parent(parent: int) -> None:
-    """Die with the parent, whatever ends it, and answer SIGTERM and SIGINT as a fresh process does.
-
-    Raises `OSError` where the kernel refuses, `SystemExit` where the parent was gone before this.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0) != 0:
-        error = ctypes.get_errno()
-        raise OSError(error, f"prctl(PR_SET_PDEATHSIG): {os.strerror(error)}")
-    if os.getppid() != parent:
-        raise SystemExit(f"parent {parent} ended before its training began")
-    # Ignored or blocked signals are inherited; a training started by such a parent could not be stopped.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
-
-
-def open_channel() -> Callable[[dict[str, Any]], None]:
-    """A function that writes one event as a line to what was stdout; all else printed goes to stderr."""
-    channel = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)
-
-    def send(event: dict[str, Any]) -> None:
-        channel.write(json.dumps(event, allow_nan=False) + "\n")
-
-    return send
+from fx_assets.children.child import bind_to_parent, open_channel
 
 
 def run(folder: Path, send: Callable[[dict[str, Any]], None]) -> None:
@@ -60,6 +28,7 @@ def run(folder: Path, send: Callable[[dict[str, Any]], None]) -> None:
         window=task.window,
         scratch=folder,
         seed=task.seed,
+        features=task.features,
         progress=lambda event: send(event.to_json()),
     )
     send({"done": exchange.write_result(folder, trained)})

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from fx_assets.models.inputs import PairHistory
-from fx_assets.specs.schema import ModelSpec
+from fx_assets.specs.schema import FeatureSetSpec, ModelSpec
 from fx_assets.timegrid.windows import EvaluationWindow
 from fx_assets.training.records import Progress, TrainedModel, TrainingFailed
 
-FORMAT = 1
+FORMAT = 2
 TASK, HISTORIES, RESULT, DONE = "task.json", "histories.npz", "result", "done.json"
 _ARRAYS = ("ends", "trading_dates", "closes", "features")
 _CUTS = ("train_until", "validate_until", "test_until")
@@ -36,6 +36,7 @@ class Task:
     histories: Mapping[str, PairHistory]
     window: EvaluationWindow
     seed: int
+    features: FeatureSetSpec | None = None
 
 
 def write_task(folder: Path, task: Task) -> None:
@@ -48,7 +49,8 @@ def write_task(folder: Path, task: Task) -> None:
         "spec": task.spec.model_dump(mode="json"),
         "window": {cut: getattr(task.window, cut).isoformat() for cut in _CUTS},
         "seed": task.seed,
-        "features": {pair: history.feature_names for pair, history in histories.items()},
+        "features": None if task.features is None else task.features.model_dump(mode="json"),
+        "columns": {pair: history.feature_names for pair, history in histories.items()},
     }
     (folder / TASK).write_text(json.dumps(document))
 
@@ -65,13 +67,14 @@ def read_task(folder: Path) -> Task:
                 feature_names=tuple(names),
                 **{name: arrays[f"{pair}/{name}"] for name in _ARRAYS},
             )
-            for pair, names in document["features"].items()
+            for pair, names in document["columns"].items()
         }
     return Task(
         spec=ModelSpec.model_validate(document["spec"]),
         histories=histories,
         window=EvaluationWindow(**{cut: datetime.fromisoformat(document["window"][cut]) for cut in _CUTS}),
         seed=document["seed"],
+        features=None if document["features"] is None else FeatureSetSpec.model_validate(document["features"]),
     )
 
 

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from fx_assets.children.supervisor import ChildFailed, TimeLimitPassed, confined_to, supervise
 from fx_assets.models.inputs import PairHistory
 from fx_assets.settings import environment
-from fx_assets.specs.schema import ModelSpec
+from fx_assets.specs.schema import FeatureSetSpec, ModelSpec
 from fx_assets.timegrid.windows import EvaluationWindow
 from fx_assets.training.exchange import Task, read_result, write_task
 from fx_assets.training.records import Progress, TrainedModel, TrainingFailed
-from fx_assets.training.supervisor import supervise
 
 _log = logging.getLogger(__name__)
 CHILD = "fx_assets.training.child"
@@ -31,6 +31,7 @@ def train_in_child(
     seed: int,
     progress: Callable[[Progress], None],
     grace_s: float,
+    features: FeatureSetSpec | None = None,
     command: tuple[str, ...] = (sys.executable, "-P", "-m", CHILD),
 ) -> TrainedModel:
     """Train in a process of its own, which works in `folder` alone; return what it verifiably left there.
@@ -38,7 +39,7 @@ def train_in_child(
     Raises `TrainingFailed` with the cause where the child fails, dies or takes over `training.time_limit_s`;
     an exception raised here meanwhile goes on once the child and all of its group are gone.
     """
-    write_task(folder, Task(spec, histories, window, seed))
+    write_task(folder, Task(spec, histories, window, seed, features))
     temporary = folder / "tmp"
     temporary.mkdir()
     last: dict[str, Any] = {}
@@ -54,12 +55,14 @@ def train_in_child(
         ended = supervise(
             [*command, str(folder), str(os.getpid())],
             folder=folder,
-            environ=environment() | _confined_to(temporary),
+            environ=environment() | confined_to(temporary),
             time_limit_s=spec.training.time_limit_s,
             grace_s=grace_s,
             on_line=on_line,
         )
-    except TrainingFailed as error:
+    except TimeLimitPassed as error:
+        raise TrainingFailed(f"training of {spec.model_id}: {error}; raise training.time_limit_s") from error
+    except (ChildFailed, TrainingFailed) as error:
         raise TrainingFailed(f"training of {spec.model_id}: {error}") from error
     if ended.exit_code != 0 or "done" not in last:
         cause = last.get("failed", ended.reason)
@@ -67,13 +70,6 @@ def train_in_child(
     if ended.stderr:
         _log.warning("training of %s printed: %s", spec.model_id, ended.stderr)
     return read_result(folder, last["done"])
-
-
-def _confined_to(folder: Path) -> dict[str, str]:
-    """Libraries keep caches in these places, and ONNX Runtime a report to Microsoft: none of it outlives the run."""
-    places = ("TMPDIR", "HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
-    caches = ("MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
-    return {**dict.fromkeys(places + caches, str(folder)), "ORT_DISABLE_TELEMETRY": "1"}
 
 
 def _parse(line: bytes) -> dict[str, Any]:

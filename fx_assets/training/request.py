@@ -18,7 +18,7 @@ from fx_assets.models.stored import predictor_of, stored_history
 from fx_assets.models.version import CODE_VERSION as MODELS_VERSION
 from fx_assets.settings import Settings
 from fx_assets.specs.loader import Catalog
-from fx_assets.specs.schema import ModelSpec
+from fx_assets.specs.schema import FeatureSetSpec, ModelSpec
 from fx_assets.storage.artifacts import new_version
 from fx_assets.storage.errors import NoData
 from fx_assets.storage.hashing import fingerprint
@@ -39,6 +39,7 @@ class Request:
     """
 
     spec: ModelSpec
+    features: FeatureSetSpec | None
     predictor: BasePredictor
     histories: Mapping[str, PairHistory]
     window: EvaluationWindow
@@ -79,10 +80,13 @@ def prepare(lake: Lake, catalog: Catalog, spec: ModelSpec, pairs: tuple[str, ...
         validation_years=spec.training.validation_years,
     )
     seen = {pair: _digest(history.until(window.validate_until)) for pair, history in histories.items()}
-    parts = (spec.training_config(), seen, window.train_until, window.validate_until, CODE_VERSION, MODELS_VERSION)
+    predictor = predictor_of(spec, catalog.features)
+    made = (predictor.feature_schema, CODE_VERSION, MODELS_VERSION)
+    parts = (spec.training_config(), seen, window.train_until, window.validate_until, *made)
     return Request(
         spec=spec,
-        predictor=predictor_of(spec, catalog.features),
+        features=None if spec.features is None else catalog.features[spec.features],
+        predictor=predictor,
         histories=histories,
         window=window,
         missing=missing,
@@ -99,6 +103,7 @@ def run(request: Request, *, settings: Settings, report: Callable[[Progress], No
         window=request.window,
         scratch=settings.scratch_path,
         seed=spec.training.seed,
+        features=request.features,
         progress=report,
         grace_s=settings.child_grace_seconds,
     )

@@ -10,14 +10,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fx_assets.features.plan import PLAN
 from fx_assets.models.base import BasePredictor, MemoryCheckpoint
 from fx_assets.models.calibration import CALIBRATION, fit_calibration
 from fx_assets.models.errors import InsufficientHistory
 from fx_assets.models.inputs import FloatArray, PairHistory
 from fx_assets.models.params import dump_params
 from fx_assets.models.registry import predictor_class
-from fx_assets.specs.schema import ModelSpec
+from fx_assets.specs.schema import FeatureSetSpec, ModelSpec
 from fx_assets.timegrid.windows import EvaluationWindow
+from fx_assets.training.features import fit_features, inside
 from fx_assets.training.origins import origins
 from fx_assets.training.records import Fitted, Progress, TrainedModel
 
@@ -65,11 +67,12 @@ def train(
     window: EvaluationWindow,
     scratch: Path,
     seed: int,
+    features: FeatureSetSpec | None = None,
     progress: Report = lambda _: None,
     supervised: bool = True,
     grace_s: float = 5.0,
 ) -> TrainedModel:
-    """Train `spec` on one pair or, pooled, on several.
+    """Train `spec` on one pair or, pooled, on several; `features` is the set that made the histories' features.
 
     Rows after `window.validate_until` are cut off before anything sees them. Kinds with a network train in
     a child process that is gone when this returns or raises (unless not `supervised`: for tests and
@@ -83,9 +86,18 @@ def train(
             from fx_assets.training.remote import train_in_child
 
             return train_in_child(
-                spec, known, window=window, folder=Path(name), seed=seed, progress=progress, grace_s=grace_s
+                spec,
+                known,
+                window=window,
+                folder=Path(name),
+                seed=seed,
+                features=features,
+                progress=progress,
+                grace_s=grace_s,
             )
-        return train_here(spec, known, window=window, scratch=Path(name), seed=seed, progress=progress)
+        return train_here(
+            spec, known, window=window, scratch=Path(name), seed=seed, features=features, progress=progress
+        )
 
 
 def train_here(
@@ -96,8 +108,12 @@ def train_here(
     scratch: Path,
     seed: int,
     progress: Report,
+    features: FeatureSetSpec | None = None,
 ) -> TrainedModel:
-    """As `train`, in this process."""
+    """As `train`, in this process.
+
+    The features' fitted stages are fitted first, on training rows; the trainer sees what they leave.
+    """
     started = time.monotonic()
     if not histories:
         raise InsufficientHistory(f"model {spec.model_id}: no pair to train on")
@@ -105,12 +121,16 @@ def train_here(
     for history in histories.values():
         if history.columns != columns:
             raise ValueError(f"{history.pair}: columns {history.columns}, but the first pair has {columns}")
+    plan = fit_features(features, histories, window, horizon=spec.horizon, aim=spec.target, scratch=scratch, seed=seed)
+    seen = inside(plan, histories)
+    learner = predictor_class(spec.kind)(spec, next(iter(seen.values())).columns)
+    fitted = _trainer(learner).fit(learner, seen, window, scratch=scratch, seed=seed, progress=progress)
+    files = {**fitted.files, **({} if plan is None else {PLAN: plan.dump()})}
     predictor = predictor_class(spec.kind)(spec, columns)
-    fitted = _trainer(predictor).fit(predictor, histories, window, scratch=scratch, seed=seed, progress=progress)
-    predictor.load_model(MemoryCheckpoint(predictor.identity(), fitted.files))
+    predictor.load_model(MemoryCheckpoint(predictor.identity(), files))
     calibrations, windows = _calibrate(predictor, histories, window)
     return TrainedModel(
-        files={**fitted.files, CALIBRATION: dump_params(calibrations)},
+        files={**files, CALIBRATION: dump_params(calibrations)},
         metrics={**fitted.metrics, "validation_windows": float(windows), "seconds": time.monotonic() - started},
         history=fitted.history,
         trained_until=window.validate_until,

@@ -12,6 +12,7 @@ from fx_assets.settings import project_root
 
 ROOMS = (
     "settings",
+    "children",
     "specs",
     "timegrid",
     "metrics",
@@ -28,7 +29,7 @@ ROOMS = (
     "commands",
     "cli",
 )
-DATA_ROOMS = frozenset(ROOMS[5:12])
+DATA_ROOMS = frozenset(ROOMS[6:13])
 SERVING_MAY = frozenset({"settings", "specs", "timegrid", "metrics", "storage", "features", "models", "forecasting"})
 HEAVY = ("torch", "tsfresh", "featuretools", "autofeat", "pytorch_lightning", "sklearn", "skops", "arch", "statsmodels")
 ROOT = project_root()

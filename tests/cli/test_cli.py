@@ -20,7 +20,9 @@ from fx_assets.forecasting.document import ForecastDocument
 from fx_assets.settings import project_root
 from tests.support.tiny_lake import TinyLake, tiny_lake
 
-COMMANDS = ("validate", "demo", "materialize", "train", "forecast", "convert", "ingest", "export", "serve", "up")
+COMMANDS = (
+    *("validate", "demo", "materialize", "train", "forecast", "convert", "ingest", "export", "probe", "serve", "up"),
+)
 NIGHT = datetime(2026, 10, 30, 21, 30, tzinfo=UTC)
 HEAVY = {
     *("torch", "dagster", "sklearn", "pytorch_lightning", "tsfresh", "featuretools", "autofeat", "matplotlib"),

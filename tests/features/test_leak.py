@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from fx_assets.features import blocks
+from fx_assets.features.blocks import Inputs
 from fx_assets.features.errors import FeatureError
-from fx_assets.features.leak import probe
-from fx_assets.features.pipeline import build, feature_schema, lookback
+from fx_assets.features.frames import Frame
+from fx_assets.features.known import newest_known
+from fx_assets.features.leak import LeakReport, probe
+from fx_assets.features.pipeline import block_of_set
 from fx_assets.features.quality import check_features
 from fx_assets.specs.schema import FeatureSetSpec
-from tests.features.conftest import BarMaker, SetMaker, add_stage, closes
+from tests.features.conftest import UTC, SetMaker, add_stage, closes, corrected, daily, inputs_of
 
 Floats = NDArray[np.float64]
 
@@ -27,14 +30,14 @@ def centred(close: Floats) -> Floats:
     return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, 5).mean(axis=1))
 
 
-def demeaned(close: Floats) -> Floats:
-    """Less the mean of the whole sample."""
-    return np.asarray(close - close.mean())
+def fitted_on_all_rows(close: Floats) -> Floats:
+    """Scaled by mean and deviation of the whole sample."""
+    return np.asarray((close - close.mean()) / close.std())
 
 
-def next_close(close: Floats) -> Floats:
-    """The answer itself."""
-    return np.append(close[1:], close[-1])
+def label(close: Floats) -> Floats:
+    """The next return: a label shifted the wrong way."""
+    return np.append(np.diff(np.log(close)), 0.0)
 
 
 def of_maximum(close: Floats) -> Floats:
@@ -54,74 +57,127 @@ def from_the_end(close: Floats) -> Floats:
 
 def last_bit(close: Floats) -> Floats:
     """The close, moved by one unit in the last place where the next price is higher."""
-    return np.where(next_close(close) > close, np.nextafter(close, np.inf), close)
+    return np.where(np.append(close[1:], close[-1]) > close, np.nextafter(close, np.inf), close)
 
 
-LEAKS = [centred, demeaned, next_close, of_maximum, rank, from_the_end, last_bit]
+def full_day_mean(frame: Frame) -> Floats:
+    """The mean of each bar's trading date, hours to come included."""
+    _, day = np.unique(frame.trading_date, return_inverse=True)
+    means = np.bincount(day, frame.columns["close"]) / np.bincount(day)
+    return np.asarray(means[day])
+
+
+def hourly(rows: int) -> pa.Table:
+    """Hours from a Monday on, closed by no weekend."""
+    begin = np.datetime64("2018-03-04T22:00", "us")
+    start = begin + np.arange(rows) * np.timedelta64(1, "h")
+    end = start + np.timedelta64(1, "h")
+    return pa.table(
+        {
+            "time": pa.array(start).cast(UTC),
+            "end": pa.array(end).cast(UTC),
+            "known_at": pa.array(end).cast(UTC),
+            "trading_date": pa.array((start + np.timedelta64(2, "h")).astype("datetime64[D]")),
+            "close": closes(rows),
+        }
+    )
+
+
+def probed(inputs: Inputs, spec: FeatureSetSpec, n: int = 5, seed: int = 0) -> LeakReport:
+    return probe(lambda _: inputs, inputs.blocks(), spec, n=n, seed=seed)
+
+
+LEAKS = [centred, fitted_on_all_rows, label, of_maximum, rank, from_the_end, last_bit]
 
 
 @pytest.mark.parametrize("function", LEAKS, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.usefixtures("registry")
-def test_every_leak_is_caught_and_only_it(function: Any, seed: int, make_bars: BarMaker, make_set: SetMaker) -> None:
+def test_every_leak_is_caught_and_only_it(function: Any, seed: int, make_set: SetMaker) -> None:
     add_stage("leaky", function, warm_up=5)
-    report = probe(make_bars(closes(120)), make_set(leaky={}), n=5, seed=seed)
-    assert not report.passed
+    report = probed(inputs_of(daily(closes(120))), make_set(leaky={}), seed=seed)
     assert report.columns == ("leaky",)
     assert report.probes == 5
 
 
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.usefixtures("registry")
-def test_a_leak_blocks_the_commit(make_bars: BarMaker, make_set: SetMaker) -> None:
+def test_a_mean_of_the_full_day_is_caught(seed: int, make_set: SetMaker) -> None:
+    add_stage("leaky", whole=full_day_mean, warm_up=24)
+    inputs = inputs_of(hourly(150), frequency="1h")
+    assert probed(inputs, make_set("1h", leaky={}), seed=seed).columns == ("leaky",)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.usefixtures("registry")
+def test_corrections_seen_before_they_were_known_are_caught(
+    seed: int, make_set: SetMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_stage("price", lambda close: close, warm_up=2)
+    inputs = inputs_of(corrected(daily(closes(60)), (20, 1.4, timedelta(days=9)), (31, None, timedelta(hours=40))))
+    assert probed(inputs, make_set(price={}), seed=seed).passed
+    views = blocks._views
+
+    def ignoring_known_at(own: Any, time: Any, usable: Any, first: int) -> Any:
+        latest = np.full(len(usable), usable.max() + 10**15)
+        return views(own, time, latest, first)
+
+    monkeypatch.setattr(blocks, "_views", ignoring_known_at)
+    assert "price" in probed(inputs, make_set(price={}), seed=seed).columns
+
+
+@pytest.mark.parametrize("beside", ["others", "exog"])
+@pytest.mark.usefixtures("registry")
+def test_other_series_seen_before_they_were_known_are_caught(
+    beside: str, make_set: SetMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars = daily(closes(60))
+    add_stage(
+        "beside",
+        whole=lambda f: f.others["USDJPY"] if beside == "others" else f.exog["mood/CNN"],
+        missing=True,
+        reads_pairs=("USDJPY",) if beside == "others" else (),
+        reads_exog=("mood/CNN",) if beside == "exog" else (),
+    )
+    known = [end + timedelta(days=2) for end in bars.column("end").to_pylist()]
+    late = bars.set_column(2, "known_at", pa.array(known, UTC))
+    inputs = inputs_of(bars, others={"USDJPY": late}, exog={"mood/CNN": late.rename_columns({"close": "value"})})
+    assert probed(inputs, make_set(beside={})).passed
+    monkeypatch.setattr(
+        "fx_assets.features.blocks.newest_known", lambda rows, ends, when: newest_known(rows, ends, when + 10**13)
+    )
+    assert probed(inputs, make_set(beside={})).columns == ("beside",)
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_leak_blocks_the_commit(make_set: SetMaker) -> None:
     add_stage("leaky", centred, warm_up=5)
-    bars, spec = make_bars(closes(120)), make_set(leaky={})
-    outcome = {item.name: item for item in check_features(build(bars, spec), spec, bars)}["no_look_ahead"]
-    assert not outcome.passed
-    assert outcome.blocking
-    assert "leaky: value of the bar ending" in outcome.description
-    assert outcome.metadata["leaking_columns"] == "leaky"
+    inputs, spec = inputs_of(daily(closes(120))), make_set(leaky={})
+    table = block_of_set(spec, inputs, "2010")
+    outcome = {item.name: item for item in check_features([table], spec, lambda _: inputs, table, seed=0)}
+    assert not outcome["no_look_ahead"].passed
+    assert outcome["no_look_ahead"].blocking
+    assert "leaky: value of the bar ending" in outcome["no_look_ahead"].description
+    assert outcome["no_look_ahead"].metadata["leaking_columns"] == "leaky"
 
 
-def test_core_features_do_not_look_ahead(make_bars: BarMaker, core: FeatureSetSpec) -> None:
-    assert probe(make_bars(closes(640)), core, n=12, seed=1).passed
+def test_core_features_do_not_look_ahead(core: FeatureSetSpec) -> None:
+    bars = corrected(daily(closes(640)), (600, 1.3, timedelta(days=3)), (610, None, timedelta(hours=30)))
+    assert probed(inputs_of(bars), core, n=8, seed=1).passed
 
 
-def test_the_last_bar_with_a_future_is_always_probed(make_bars: BarMaker, core: FeatureSetSpec) -> None:
+def test_the_newest_bar_with_a_future_is_always_probed(core: FeatureSetSpec) -> None:
     # One bar beyond the warm-up and one ahead of it: nothing else could be drawn.
-    assert probe(make_bars(closes(502)), core, n=5, seed=0).probes == 1
+    assert probed(inputs_of(daily(closes(502), date(2012, 1, 2))), core).probes == 1
     with pytest.raises(FeatureError, match="nothing to probe"):
-        probe(make_bars(closes(501)), core, n=5, seed=0)
+        probed(inputs_of(daily(closes(501), date(2012, 1, 2))), core)
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.usefixtures("registry")
-def test_a_leak_into_the_newest_bar_alone_is_caught_by_one_probe(
-    seed: int, make_bars: BarMaker, make_set: SetMaker
-) -> None:
+def test_a_leak_into_the_newest_bar_alone_is_caught_by_one_probe(seed: int, make_set: SetMaker) -> None:
     def newest(close: Floats) -> Floats:
-        return np.where(np.arange(len(close)) == 118, next_close(close), close)
+        return np.where(np.arange(len(close)) == 118, np.append(close[1:], close[-1]), close)
 
     add_stage("leaky", newest)
-    assert not probe(make_bars(closes(120)), make_set(leaky={}), n=1, seed=seed).passed
-
-
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(cut=st.integers(501, 620), seed=st.integers(0, 2**16))
-def test_features_of_a_prefix_are_a_prefix_of_the_features(
-    cut: int, seed: int, make_bars: BarMaker, core: FeatureSetSpec
-) -> None:
-    bars = make_bars(closes(621, seed))
-    whole, part = build(bars, core), build(bars.slice(0, cut), core)
-    assert part.num_rows == cut - lookback(core)
-    for name in feature_schema(core):
-        kept = whole.column(name).to_numpy()[: part.num_rows]
-        assert kept.tobytes() == part.column(name).to_numpy().tobytes(), name
-
-
-def test_polars_and_arrow_bars_give_the_same_bits(make_bars: BarMaker, core: FeatureSetSpec) -> None:
-    import polars as pl
-
-    bars = make_bars(closes(530))
-    frame = pl.DataFrame(bars)
-    assert build(frame, core).equals(build(bars, core))
-    assert isinstance(build(frame, core), pa.Table)
+    assert not probed(inputs_of(daily(closes(120))), make_set(leaky={}), n=1, seed=seed).passed

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from fx_assets.forecasting.document import ForecastDocument
 from fx_assets.forecasting.table import FORECAST_SCHEMA, documents, latest, to_table
-from fx_assets.storage.hashing import table_hash
 from fx_assets.storage.lake import Lake
 from fx_assets.storage.records import State
+from fx_assets.storage.table_hashing import table_hash
 from tests.forecasting.conftest import NOW, Issuer
 
 

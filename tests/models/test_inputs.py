@@ -58,16 +58,14 @@ def test_features_may_end_before_the_bars() -> None:
     assert len(history("EURUSD", bars(), features(TIMES[1:4]))) == 3
 
 
-@pytest.mark.parametrize(
-    ("bar_rows", "feature_rows", "message"),
-    [
-        (TIMES, [*TIMES[:2], *TIMES[3:]], "bar has no feature row at 2020-01-03"),
-        ([*TIMES[:2], *TIMES[3:]], TIMES, "feature row has no bar at 2020-01-03"),
-    ],
-)
-def test_a_hole_inside_is_refused(bar_rows: list[datetime], feature_rows: list[datetime], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        history("EURUSD", bars(bar_rows), features(feature_rows))
+def test_a_bar_without_features_inside_is_refused() -> None:
+    with pytest.raises(ValueError, match="bar has no feature row at 2020-01-03"):
+        history("EURUSD", bars(TIMES), features([*TIMES[:2], *TIMES[3:]]))
+
+
+def test_features_of_a_bar_that_was_taken_back_are_passed_over() -> None:
+    found = history("EURUSD", bars([*TIMES[:2], *TIMES[3:]]), features(TIMES))
+    assert found.features[:, 0].tolist() == [1, 2, 4, 5, 6]
 
 
 def test_nothing_in_common_is_insufficient_history() -> None:

@@ -45,7 +45,8 @@ def _settings() -> Settings:
 def test_every_model_has_its_assets_and_every_asset_says_what_it_is(catalog: Catalog, defs: dg.Definitions) -> None:
     specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
     stages = {f"{stage}/{model}" for model in catalog.models for stage in ("checkpoints", "forecasts", "scores")}
-    assert set(specs) == {"prices/raw", "bars/1d", "features/core"} | stages
+    fitted = {f"selection/{name}" for name, model in catalog.models.items() if model.features is not None}
+    assert set(specs) == {"prices/raw", "bars/1d", "features/core", "features/core/indicators"} | stages | fitted
     for name, spec in specs.items():
         assert spec.description, name
         assert spec.group_name not in (None, "default", "broken"), name

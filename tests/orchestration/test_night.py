@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pytest
 
 from fx_assets.commands.night import NightResult
-from fx_assets.features.pipeline import table_name
+from fx_assets.features.sets import stage_table, steps, table_name
 from fx_assets.models.stored import stored_history
 from tests.support.running_api import Api, running
 from tests.support.whole_night import NETWORK, PLAIN, Run, WholeNight, runs, whole_night
@@ -146,19 +146,22 @@ def test_each_model_is_scored_on_the_held_out_year(first: FirstNight, model: str
 
 def test_metadata_count_the_rows_and_name_the_columns(first: FirstNight) -> None:
     lake, catalog = first.night.tiny.lake, first.night.catalog
-    tables = {"prices/raw": "prices/raw", "bars/1d": "bars/1d", "features/short": table_name(catalog.features["short"])}
+    short = catalog.features["short"]
+    (step,) = steps(short)
+    tables = {"features/short": table_name(short), "features/short/indicators": stage_table(short, step)}
     for run in first.runs:
         for asset, metadata in run.materialized.items():
             room = asset.split("/")[0]
             if room == "checkpoints":
                 continue
-            assert run.pair is not None
-            table = tables.get(asset, room)
-            state = lake.state(table, run.pair, asset=asset)
+            assert run.pair is not None or asset == "selection/majors"
+            table = tables.get(asset, room if room in {"forecasts", "scores"} else asset)
+            pair = run.pair or "PANEL"
+            state = lake.state(table, pair, asset=asset)
             assert state is not None
             assert metadata["dagster/row_count"] == state.rows > 0
             columns = [column.name for column in metadata["dagster/column_schema"].columns]
-            assert sorted(columns) == sorted(lake.read(table, run.pair).column_names)
+            assert sorted(columns) == sorted(lake.read(table, pair).column_names)
 
 
 @pytest.mark.parametrize(("model", "pair"), MODELLED)

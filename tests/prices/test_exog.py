@@ -17,9 +17,9 @@ from fx_assets.prices.schema import REJECTS_SCHEMA, polars_schema
 from fx_assets.prices.sources.base import SourceError
 from fx_assets.settings import Settings
 from fx_assets.specs.exog import ExogSpec
-from fx_assets.storage.hashing import table_hash
 from fx_assets.storage.lake import Lake
 from fx_assets.storage.records import State
+from fx_assets.storage.table_hashing import table_hash
 from tests.storage.helpers import no_guard
 
 MAX_BYTES = 100_000

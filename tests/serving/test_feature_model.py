@@ -7,10 +7,10 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from fx_assets.features.pipeline import table_name
+from fx_assets.features.sets import table_name
+from fx_assets.features.stages.indicators import Indicators
 from fx_assets.models import registry
 from fx_assets.models.base import BasePredictor
 from fx_assets.models.inputs import FloatArray, PairHistory
@@ -101,15 +101,33 @@ def test_a_cell_of_a_feature_is_named_by_row_and_column(api: Api) -> None:
     assert "secret" not in answer.text
 
 
-def test_features_that_were_known_later_are_not_used_before(leaning: TinyLake, api: Api) -> None:
-    moment = datetime(2026, 10, 31, tzinfo=UTC).isoformat()
-    assert ask(api, pair="EURUSD", as_of=moment)["data_as_of"] == LAST.isoformat()
+def without_the_newest(leaning: TinyLake, rows: int) -> None:
+    """Features as they are when bars came in and the night did not yet."""
     table = table_name(leaning.catalog.features["short"])
-    rows = leaning.lake.read(table, "EURUSD")
-    known = rows["known_at"].to_pylist()
-    known[-1] = datetime(2026, 11, 5, tzinfo=UTC)
-    index = rows.column_names.index("known_at")
-    rows = rows.set_column(index, "known_at", pa.array(known, rows.schema.field("known_at").type))
-    leaning.commit(table, "EURUSD", rows, asset="features/short")
-    assert ask(api, pair="EURUSD", as_of=moment)["data_as_of"] == date(2026, 10, 29).isoformat()
+    newest = max(leaning.lake.snapshot(table).blocks("EURUSD"))
+    block = leaning.lake.read(table, "EURUSD", blocks=[newest])
+    kept = block.slice(0, block.num_rows - rows)
+    leaning.commit_blocks(table, "EURUSD", [(newest, kept)], asset="features/short")
+
+
+def test_features_that_are_not_stored_yet_are_computed_here_to_the_same_bits(leaning: TinyLake, api: Api) -> None:
+    moment = datetime(2026, 10, 31, tzinfo=UTC).isoformat()
+    stored = ask(api, pair="EURUSD", as_of=moment)
+    without_the_newest(leaning, 5)
+    computed = ask(api, pair="EURUSD", as_of=moment)
+    assert computed["data_as_of"] == stored["data_as_of"] == LAST.isoformat()
+    assert computed["horizons"] == stored["horizons"]
+
+
+def test_features_that_cannot_be_computed_here_are_answered_409(
+    leaning: TinyLake, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Indicators, "online", lambda _self, _options: False)
     assert ask(api, pair="EURUSD")["data_as_of"] == LAST.isoformat()
+    without_the_newest(leaning, 1)
+    answer = api.post("/leaning/predict", json={"pair": "EURUSD"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "features_not_stored")
+    assert "the stage indicators does not run here; materialize features/short first" in answer.json()["detail"]
+    # As of a moment at which the newest bar was not known, nothing is missing.
+    before = ask(api, pair="EURUSD", as_of=datetime(2026, 10, 30, 12, tzinfo=UTC).isoformat())
+    assert before["data_as_of"] == date(2026, 10, 29).isoformat()

@@ -108,7 +108,7 @@ def test_a_correction_that_came_later_is_not_seen_before(tiny: TinyLake, client:
     for name, value in changed.items():
         index = again.column_names.index(name)
         again = again.set_column(index, name, pa.array([value], again.schema.field(name).type))
-    tiny.commit("bars/1d", "EURUSD", pa.concat_tables([bars, again]), asset="bars/1d")
+    tiny.commit_blocks("bars/1d", "EURUSD", [("all", pa.concat_tables([bars, again]))], asset="bars/1d")
     after = ask(client, pair="EURUSD", as_of="2026-10-30T22:00:00Z")
     assert any("1 bars before as_of were corrected" in note for note in after.notes)
     assert after.horizons == before.horizons

@@ -17,9 +17,10 @@ import pytest
 from deltalake import DeltaTable
 
 from fx_assets.storage.errors import CorruptFileError, NoData
-from fx_assets.storage.hashing import sha256_bytes, table_hash
+from fx_assets.storage.hashing import sha256_bytes
 from fx_assets.storage.lake import Lake
 from fx_assets.storage.records import State
+from fx_assets.storage.table_hashing import table_hash
 from tests.storage.helpers import START, no_guard, rows, state
 
 TABLE = "bars/1min"

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fx_assets.storage.errors import FormatError
-from fx_assets.storage.hashing import fingerprint, sha256_bytes, table_hash
+from fx_assets.storage.hashing import fingerprint, sha256_bytes
 from fx_assets.storage.records import CheckOutcome, State
+from fx_assets.storage.table_hashing import table_hash
 from tests.storage.helpers import rows, state
 
 JSON = st.recursive(

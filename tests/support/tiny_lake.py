@@ -7,8 +7,8 @@ Prices are simulated, on dates that end where the caller says. Everything is wri
 from __future__ import annotations
 
 import uuid
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from fx_assets.features.pipeline import build, table_name
+from fx_assets.features.sets import stage_table, steps, table_name
+from fx_assets.features.stored import StoredInputs
+from fx_assets.features.update import SetUpdate, StageUpdate
 from fx_assets.forecasting.batch import issue
 from fx_assets.forecasting.champion import champion_of
 from fx_assets.forecasting.document import ForecastDocument
@@ -28,8 +30,9 @@ from fx_assets.models.stored import predictor_of, stored_history
 from fx_assets.settings import Settings
 from fx_assets.specs.loader import Catalog
 from fx_assets.storage.artifacts import ArtifactStore
-from fx_assets.storage.control import Control, ModelVersion, Transaction
-from fx_assets.storage.lake import Lake
+from fx_assets.storage.control import Control, ModelVersion
+from fx_assets.storage.hashing import fingerprint
+from fx_assets.storage.lake import Guard, Lake
 from fx_assets.storage.records import State
 from fx_assets.timegrid.calendars import calendar
 from fx_assets.timegrid.trading_dates import bar_end, bar_start
@@ -86,6 +89,21 @@ class TinyLake:
 
     def commit(self, table: str, pair: str, rows: pa.Table, *, asset: str, append: bool = False) -> None:
         """Write rows of one pair under a lease, as `publish_table` does."""
+        state, guard = self._begun(asset, pair, rows.num_rows)
+        self.lake.write(table, pair, rows, state=state, mode="append" if append else "replace", guard=guard)
+
+    def commit_blocks(self, table: str, pair: str, blocks: Iterable[tuple[str, pa.Table]], *, asset: str) -> None:
+        """Write blocks of one pair under a lease, as `publish_blocks` does."""
+        state, guard = self._begun(asset, pair, 0)
+        self.lake.write_blocks(
+            table,
+            pair,
+            blocks,
+            state=lambda hashes: replace(state, content_hash=fingerprint(dict(hashes))),
+            guard=guard,
+        )
+
+    def _begun(self, asset: str, pair: str, rows: int) -> tuple[State, Guard]:
         run_id = uuid.uuid4().hex
         control = self.control
         lease = control.acquire(asset, pair, run_id)
@@ -95,15 +113,11 @@ class TinyLake:
             fingerprint=run_id,
             content_hash=run_id,
             checks=(),
-            rows=rows.num_rows,
+            rows=rows,
             run_id=run_id,
             committed_at=datetime.now(UTC),
         )
-
-        def guard() -> AbstractContextManager[Transaction]:
-            return control.publishing(lease)
-
-        self.lake.write(table, pair, rows, state=state, mode="append" if append else "replace", guard=guard)
+        return state, lambda: control.publishing(lease)
 
     def bars(self, pair: str, last: date = LAST) -> None:
         """Daily fixings of a simulated random walk, known when their bar ends."""
@@ -115,6 +129,7 @@ class TinyLake:
         empty = pa.nulls(len(days), number)
         columns = {
             "pair": pa.array([pair] * len(days)),
+            "block": pa.array(["all"] * len(days)),
             "time": pa.array([bar_start(day) for day in days], moment),
             "end": pa.array(ends, moment),
             "known_at": pa.array(ends, moment),
@@ -124,13 +139,18 @@ class TinyLake:
             "close": pa.array(closes, number),
             **dict.fromkeys(("bid", "ask"), empty),
         }
-        self.commit("bars/1d", pair, pa.table(columns), asset="bars/1d")
+        self.commit_blocks("bars/1d", pair, [("all", pa.table(columns))], asset="bars/1d")
 
     def features(self, name: str, pair: str) -> None:
         """The features of a set, from the pair's bars."""
-        spec = self.catalog.features[name]
-        matrix = build(self.lake.read("bars/1d", pair), spec)
-        self.commit(table_name(spec), pair, matrix, asset=f"features/{name}")
+        spec, catalog = self.catalog.features[name], self.catalog
+        for step in steps(spec):
+            pairs = catalog.pairs_with(spec.frequency)
+            inputs = StoredInputs(self.lake, catalog.pairs[pair], pairs, [step], spec.frequency)
+            made = StageUpdate(step, inputs, None)
+            self.commit_blocks(stage_table(spec, step), pair, made.blocks(), asset=f"features/{name}/{step.name}")
+        joined = SetUpdate(spec, self.lake, pair, None)
+        self.commit_blocks(table_name(spec), pair, joined.blocks(), asset=f"features/{name}")
 
     def train(self, model_id: str, pair: str) -> ModelVersion:
         """Train, publish and register a checkpoint."""

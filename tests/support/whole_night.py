@@ -43,6 +43,7 @@ name: short
 stages:
   - stage: indicators
     options: {returns: [1, 5], volatility: [5], rsi: [], ema_ratio: [], bollinger: [], macd: false}
+  - stage: selection
 """
 PLAIN = """\
 model_id: {model}

@@ -1,33 +1,50 @@
-"""Technical indicators of the close alone, so that they stand on fixings too.
+"""All hand-made features of a bar: prices, trend, volatility, statistics, spread, the clock, other pairs, other series.
 
-Returns, distances and volatility are in basis points of price (1 % = 100), so that columns of
-different pairs are of one size. Formulas: TA-Lib (Wilder's RSI, exponential averages, Bollinger, MACD).
+What each is, reads and looks back on is declared in `fx_assets.features.indicators`, a file for each family. Returns,
+distances and volatilities are in basis points of price (1 % = 100), so that columns of different pairs are of one size.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from fx_assets.features.stages.base import Arrays, Stage, StageOptions
+from fx_assets.features.frames import Frame
+from fx_assets.features.indicators import (
+    cross,
+    dates,
+    exogenous,
+    momentum,
+    ranges,
+    returns,
+    sessions,
+    spread,
+    statistics,
+    strength,
+    trend,
+    volatility,
+)
+from fx_assets.features.indicators.cross import CrossOptions
+from fx_assets.features.indicators.declared import Declared
+from fx_assets.features.indicators.exogenous import ExogOptions
+from fx_assets.features.indicators.options import LongPeriods, Periods, SamplePeriods
+from fx_assets.features.indicators.strength import StrengthOptions
+from fx_assets.features.stages.base import Column, Columns, StageOptions, StatelessStage
+from fx_assets.specs.schema import Frequency
+from fx_assets.timegrid.frequencies import seconds_of
 
-BASIS_POINTS = 1e4
-# A recursive average never forgets where its history starts; after this many rows, or this many
-# periods where that is more, what it remembers is below rounding.
-WARM_UP_ROWS = 500
-WARM_UP_PERIODS = 12
-MACD_FAST, MACD_SLOW, MACD_SIGNAL = 12, 26, 9
-
-# Strict options take a list for a list; a tuple would refuse what YAML gives.
-Periods = Annotated[list[Annotated[int, Field(ge=1, le=2_000)]], Field(max_length=20)]
-LongPeriods = Annotated[list[Annotated[int, Field(ge=2, le=2_000)]], Field(max_length=20)]
+_FAMILIES = (
+    *(returns, trend, momentum, volatility, ranges, statistics, spread),
+    *(sessions, dates, strength, cross, exogenous),
+)
+INDICATORS: dict[str, Declared] = {made.name: made for family in _FAMILIES for made in family.DECLARED}
+_DAY = 86_400
 
 
 class IndicatorOptions(StageOptions):
-    """Which indicators, each for a list of periods in bars."""
+    """Which indicators, each for a list of periods in bars or on and off; columns come in the order of these fields."""
 
     returns: Periods = Field(default_factory=list)
     volatility: LongPeriods = Field(default_factory=list)
@@ -36,99 +53,124 @@ class IndicatorOptions(StageOptions):
     bollinger: LongPeriods = Field(default_factory=list)
     macd: bool = False
 
-    @field_validator("returns", "volatility", "rsi", "ema_ratio", "bollinger")
-    @classmethod
-    def _each_once(cls, value: list[int]) -> list[int]:
-        if len(set(value)) != len(value):
-            raise ValueError("each period may stand once")
-        return value
+    roc: Periods = Field(default_factory=list)
+    momentum: Periods = Field(default_factory=list)
+    scaled_return: LongPeriods = Field(default_factory=list)
+
+    sma_ratio: LongPeriods = Field(default_factory=list)
+    kama_ratio: LongPeriods = Field(default_factory=list)
+    efficiency_ratio: LongPeriods = Field(default_factory=list)
+    slope: LongPeriods = Field(default_factory=list)
+    adx: LongPeriods = Field(default_factory=list)
+    plus_di: LongPeriods = Field(default_factory=list)
+    minus_di: LongPeriods = Field(default_factory=list)
+    aroon: LongPeriods = Field(default_factory=list)
+
+    chande_momentum: LongPeriods = Field(default_factory=list)
+    stochastic_k: LongPeriods = Field(default_factory=list)
+    stochastic_d: LongPeriods = Field(default_factory=list)
+    williams_r: LongPeriods = Field(default_factory=list)
+    cci: LongPeriods = Field(default_factory=list)
+    ultimate_oscillator: LongPeriods = Field(default_factory=list)
+    trix: LongPeriods = Field(default_factory=list)
+
+    downside_volatility: LongPeriods = Field(default_factory=list)
+    upside_volatility: LongPeriods = Field(default_factory=list)
+    ewma_volatility: LongPeriods = Field(default_factory=list)
+    atr: LongPeriods = Field(default_factory=list)
+    realised_volatility: Periods = Field(default_factory=list)
+    parkinson: Periods = Field(default_factory=list)
+    garman_klass: Periods = Field(default_factory=list)
+    rogers_satchell: Periods = Field(default_factory=list)
+    yang_zhang: LongPeriods = Field(default_factory=list)
+
+    skewness: SamplePeriods = Field(default_factory=list)
+    kurtosis: SamplePeriods = Field(default_factory=list)
+    autocorrelation: SamplePeriods = Field(default_factory=list)
+    variance_ratio: SamplePeriods = Field(default_factory=list)
+    zscore: LongPeriods = Field(default_factory=list)
+    highest_distance: LongPeriods = Field(default_factory=list)
+    lowest_distance: LongPeriods = Field(default_factory=list)
+    drawdown: LongPeriods = Field(default_factory=list)
+    max_drawdown: LongPeriods = Field(default_factory=list)
+
+    spread: bool = False
+    spread_ratio: LongPeriods = Field(default_factory=list)
+    spread_excess: LongPeriods = Field(default_factory=list)
+    tick_intensity: LongPeriods = Field(default_factory=list)
+
+    sessions: bool = False
+    session_minutes: bool = False
+    weekly_close: bool = False
+    hour_of_week: bool = False
+    day_of_week: bool = False
+    day_of_month: bool = False
+    month_end: Periods = Field(default_factory=list)
+    quarter_end: Periods = Field(default_factory=list)
+    year_end: Periods = Field(default_factory=list)
+    payrolls: bool = False
+    gap_ahead: bool = False
+
+    strength: StrengthOptions | None = None
+    cross: CrossOptions | None = None
+    exog: ExogOptions | None = None
 
 
-class Indicators(Stage):
-    """Log returns, realised volatility, RSI, distance to averages and bands, MACD."""
+class Indicators(StatelessStage):
+    """The chosen indicators, computed one by one."""
 
     name = "indicators"
     priority = 10
     Options = IndicatorOptions
 
-    def lookback(self, options: IndicatorOptions) -> int:
-        """Rows dropped at the start: the longest window, or the warm-up of the recursive ones."""
-        windows = [*options.returns, *options.volatility, *(period - 1 for period in options.bollinger)]
-        recursive = [*options.rsi, *options.ema_ratio, *([MACD_SLOW] if options.macd else [])]
-        warm_up = max(WARM_UP_ROWS, WARM_UP_PERIODS * max(recursive)) if recursive else 0
-        return max([*windows, warm_up], default=0)
+    def lookback(self, options: IndicatorOptions, frequency: Frequency) -> int:
+        """The longest window, or the warm-up of the slowest recursive one."""
+        del frequency
+        return max((made.lookback(value) for made, value in _chosen(options)), default=0)
 
-    def columns(self, options: IndicatorOptions) -> list[str]:
-        """Column names, `<indicator>_<period>`, in the order of the options' fields."""
-        names = [f"{field}_{period}" for field in _PERIODIC for period in getattr(options, field)]
-        return [*names, *(["macd", "macd_histogram"] if options.macd else [])]
+    def columns(self, options: IndicatorOptions) -> list[Column]:
+        """`<indicator>_<period>`, in the order of the options' fields."""
+        return [column for made, value in _chosen(options) for column in made.columns(value)]
 
-    def _compute(self, bars: Arrays, options: Any) -> dict[str, NDArray[np.float64]]:
-        close = np.ascontiguousarray(bars["close"])
-        result = {f"{field}_{p}": make(close, p) for field, make in _PERIODIC.items() for p in getattr(options, field)}
-        if options.macd:
-            result |= _macd(close)
+    def needs(self, options: IndicatorOptions) -> frozenset[str]:
+        """What the chosen indicators read; none for those of the clock alone."""
+        return frozenset(name for made, _ in _chosen(options) for name in made.needs)
+
+    def others(self, options: IndicatorOptions, pair: str, known: Sequence[str]) -> tuple[str, ...]:
+        """What `strength` and `cross` read."""
+        return tuple(sorted({name for made, value in _chosen(options) for name in made.others(value, pair, known)}))
+
+    def named_pairs(self, options: IndicatorOptions) -> tuple[str, ...]:
+        """Those of `cross`."""
+        return () if options.cross is None else tuple(options.cross.pairs)
+
+    def exog(self, options: IndicatorOptions) -> tuple[str, ...]:
+        """What `exog` names."""
+        return tuple(name for made, value in _chosen(options) for name in made.exog(value))
+
+    def problems(self, options: IndicatorOptions, frequency: Frequency) -> list[tuple[str, str]]:
+        """Clock features of bars that are too long to have an hour, or a date, of their own."""
+        seconds = seconds_of(frequency)
+        found = []
+        for made, _ in _chosen(options):
+            if made.intraday and seconds >= _DAY:
+                found.append((made.name, f"bars of {frequency} all end at one hour of the day; take shorter bars"))
+            elif made.dated and seconds > _DAY:
+                found.append((made.name, f"bars of {frequency} span several trading dates; take bars of a day or less"))
+        return found
+
+    def _compute(self, frame: Frame, options: Any, first: int) -> Columns:
+        del first
+        result: Columns = {}
+        for made, value in _chosen(options):
+            names = (column.name for column in made.columns(value))
+            result |= zip(names, made.compute(frame, value), strict=True)
         return result
 
 
-def _log_return(close: NDArray[np.float64], period: int) -> NDArray[np.float64]:
-    """Log return over `period` bars, basis points."""
-    result = np.full(len(close), np.nan)
-    logs = np.log(close)
-    result[period:] = (logs[period:] - logs[:-period]) * BASIS_POINTS
-    return result
-
-
-def _volatility(close: NDArray[np.float64], period: int) -> NDArray[np.float64]:
-    """Root mean square of the last `period` one-bar log returns, basis points.
-
-    About zero, not about their mean: over days the mean is noise. Each window is summed afresh, so a
-    value depends on its window alone.
-    """
-    result = np.full(len(close), np.nan)
-    if len(close) > period:
-        squared = _log_return(close, 1)[1:] ** 2
-        windows = np.lib.stride_tricks.sliding_window_view(squared, period)
-        result[period:] = np.sqrt(windows.mean(axis=1))
-    return result
-
-
-def _rsi(close: NDArray[np.float64], period: int) -> NDArray[np.float64]:
-    """Wilder's relative strength index, 0 to 100."""
-    import talib
-
-    return talib.RSI(close, timeperiod=period)
-
-
-def _ema_ratio(close: NDArray[np.float64], period: int) -> NDArray[np.float64]:
-    """Log distance of the close from its exponential average, basis points."""
-    import talib
-
-    return np.log(close / talib.EMA(close, timeperiod=period)) * BASIS_POINTS
-
-
-def _bollinger(close: NDArray[np.float64], period: int) -> NDArray[np.float64]:
-    """Place of the close within bands of two standard deviations: -1 on the lower, 1 on the upper."""
-    import talib
-
-    upper, middle, _ = talib.BBANDS(close, timeperiod=period, nbdevup=2.0, nbdevdn=2.0)
-    width = upper - middle
-    # Bands without width mean that nothing moved: the close lies in their middle.
-    return np.divide(close - middle, width, out=np.where(width == 0, 0.0, np.nan), where=width > 0)
-
-
-def _macd(close: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """MACD line and its distance from the signal line, in basis points of the close."""
-    import talib
-
-    line, _, histogram = talib.MACD(close, fastperiod=MACD_FAST, slowperiod=MACD_SLOW, signalperiod=MACD_SIGNAL)
-    return {"macd": line / close * BASIS_POINTS, "macd_histogram": histogram / close * BASIS_POINTS}
-
-
-_PERIODIC = {
-    "returns": _log_return,
-    "volatility": _volatility,
-    "rsi": _rsi,
-    "ema_ratio": _ema_ratio,
-    "bollinger": _bollinger,
-}
+def _chosen(options: IndicatorOptions) -> Iterator[tuple[Declared, Any]]:
+    """The indicators that are switched on, with what their option says, in the order of the fields."""
+    for name in IndicatorOptions.model_fields:
+        value = getattr(options, name)
+        if value:
+            yield INDICATORS[name], value

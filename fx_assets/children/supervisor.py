@@ -1,7 +1,8 @@
 """Runs a command in a session of its own and sees to it that nothing of it survives.
 
 The command must call `child.bind_to_parent` first, which covers the one case this side cannot: its
-own death by SIGKILL. A descendant that leaves the session (setsid) is out of reach; trainings start none.
+own death by SIGKILL. A descendant that leaves the session (setsid) is out of reach, unless it binds
+itself to its own parent in turn.
 """
 
 from __future__ import annotations
@@ -16,14 +17,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from fx_assets.training.records import TrainingFailed
-
 POLL_S = 0.1
 ENDING_POLL_S = 0.02
 KILL_WAIT_S = 10.0  # from SIGKILL until the kernel must have removed the processes
 LONGEST_LINE = 1 << 20
 STDERR_TAIL = 8192
 INTERRUPTS = frozenset({signal.SIGINT, signal.SIGTERM})
+
+
+class ChildFailed(RuntimeError):
+    """A child process could not do its work: past its time, or not to be ended."""
+
+
+class TimeLimitPassed(ChildFailed):
+    """The command took longer than it may."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ def supervise(
 
     On any exception here (an interrupt, one raised by `on_line`) or past the time limit its whole
     process group gets SIGTERM, `grace_s` seconds later SIGKILL, and is reaped before the exception goes on.
-    Call it from the main thread where interrupts must reach it. Raises `TrainingFailed` at the time limit.
+    Call it from the main thread where interrupts must reach it. Raises `TimeLimitPassed` at the time limit.
     """
     deadline = time.monotonic() + time_limit_s
     # An interrupt between fork and assignment would leave a process that nobody knows of, so it waits.
@@ -77,7 +84,7 @@ def supervise(
             signal.pthread_sigmask(signal.SIG_SETMASK, held)
             while not _has_ended(process.pid):
                 if time.monotonic() > deadline:
-                    raise TrainingFailed(f"time limit of {time_limit_s:g} s passed; raise training.time_limit_s")
+                    raise TimeLimitPassed(f"time limit of {time_limit_s:g} s passed")
                 output.pump(POLL_S)
         finally:
             held = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
@@ -87,6 +94,13 @@ def supervise(
                 signal.pthread_sigmask(signal.SIG_SETMASK, held)
         output.drain()
         return Ended(process.returncode, output.stderr)
+
+
+def confined_to(folder: Path) -> dict[str, str]:
+    """Variables of the environment that keep the caches of libraries, and their reports, inside a folder."""
+    places = ("TMPDIR", "HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
+    caches = ("MPLCONFIGDIR", "NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
+    return {**dict.fromkeys(places + caches, str(folder)), "ORT_DISABLE_TELEMETRY": "1"}
 
 
 def living(group: int) -> list[int]:
@@ -119,7 +133,7 @@ def _end_group(process: subprocess.Popen[bytes], grace_s: float) -> None:
     survivors = _wait_for_none(group, KILL_WAIT_S)
     process.wait()
     if survivors:
-        raise TrainingFailed(f"processes {survivors} outlived SIGKILL by {KILL_WAIT_S:g} s; the machine needs a look")
+        raise ChildFailed(f"processes {survivors} outlived SIGKILL by {KILL_WAIT_S:g} s; the machine needs a look")
 
 
 def _wait_for_none(group: int, seconds: float) -> list[int]:
@@ -176,7 +190,7 @@ class _Output:
     def _take_lines(self, chunk: bytes) -> None:
         *lines, self._line = (self._line + chunk).split(b"\n")
         if len(self._line) > LONGEST_LINE:
-            raise TrainingFailed(f"the training process wrote a line of over {LONGEST_LINE} bytes to its event channel")
+            raise ChildFailed(f"the process wrote a line of over {LONGEST_LINE} bytes to its event channel")
         for line in lines:
             self._on_line(line)
 

@@ -12,13 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from fx_assets.training.records import TrainingFailed
-from fx_assets.training.supervisor import Ended, living, supervise
+from fx_assets.children.supervisor import ChildFailed, Ended, living, supervise
 from tests.training.helpers import alive, wait_until_gone
 
 BOUND = """
 import os, signal, subprocess, sys, time
-from fx_assets.training.child import bind_to_parent
+from fx_assets.children.child import bind_to_parent
 bind_to_parent(int(sys.argv[1]))
 def say(*words):
     print(*words, flush=True)
@@ -104,7 +103,7 @@ def test_a_stubborn_child_and_grandchild_are_gone_after_an_interrupt(tmp_path: P
 
 def test_time_limit(tmp_path: Path) -> None:
     pids: list[int] = []
-    with pytest.raises(TrainingFailed, match=r"time limit of 3 s passed; raise training.time_limit_s"):
+    with pytest.raises(ChildFailed, match=r"time limit of 3 s passed"):
         run(tmp_path, BOUND + "say(os.getpid())\n" + SLEEP, lambda line: pids.append(int(line)), time_limit_s=3)
     assert len(pids) == 1
     assert wait_until_gone(*pids, seconds=0) == []
@@ -166,7 +165,7 @@ def start_parent(folder: Path) -> tuple[subprocess.Popen[str], list[int]]:
     """A process that supervises a stubborn child with a grandchild; their ids in this order."""
     (folder / "script.py").write_text(STUBBORN + SLEEP)
     (folder / "parent.py").write_text(
-        "import os, signal, sys\nfrom pathlib import Path\nfrom fx_assets.training.supervisor import supervise\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom fx_assets.children.supervisor import supervise\n"
         "class Stop(BaseException): pass\n"
         "def stop(*_): raise Stop\n"
         "signal.signal(signal.SIGTERM, stop); signal.signal(signal.SIGINT, signal.default_int_handler)\n"
@@ -185,16 +184,16 @@ def start_parent(folder: Path) -> tuple[subprocess.Popen[str], list[int]]:
 
 def test_a_child_whose_parent_is_gone_does_not_begin() -> None:
     # In a process of its own, for the bond would last.
-    code = "from fx_assets.training.child import bind_to_parent; bind_to_parent(1); print('began')"
+    code = "from fx_assets.children.child import bind_to_parent; bind_to_parent(1); print('began')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout == ""
-    assert "parent 1 ended before its training began" in done.stderr
+    assert "parent 1 ended before its child began" in done.stderr
 
 
 def test_an_endless_line_is_refused(tmp_path: Path) -> None:
     script = BOUND + "say(os.getpid())\nwhile True: sys.stdout.write('x' * 100_000)"
     pids: list[int] = []
-    with pytest.raises(TrainingFailed, match="a line of over 1048576 bytes"):
+    with pytest.raises(ChildFailed, match="a line of over 1048576 bytes"):
         run(tmp_path, script, lambda line: pids.append(int(line)))
     assert wait_until_gone(*pids, seconds=0) == []
 
@@ -212,6 +211,6 @@ def test_living_counts_no_zombies() -> None:
 
 
 def test_binding_needs_nothing_but_the_standard_library() -> None:
-    code = "import sys, fx_assets.training.child; print(*{name.split('.')[0] for name in sys.modules})"
+    code = "import sys, fx_assets.children.child; print(*{name.split('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert {"numpy", "pydantic", "torch", "dagster"}.isdisjoint(done.stdout.split())
