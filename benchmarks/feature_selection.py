@@ -1,32 +1,31 @@
-"""Selection of 600 features from 10,000 rows, against feature-engine's SmartCorrelatedSelection.
+"""A part of `features.py`: the selection of 600 features from 10,000 rows, against feature-engine's.
 
-`faster_than_feature_engine`: its time as a multiple of ours; both are the `fit` of the whole stage, by Spearman's
-correlation, threshold 0.95. Each side runs in a process of its own, on one thread, upon data in memory; the median of
-several repetitions counts. The table also has the peak memory above what the process held before. With --quick there
-are 5,000 rows, 400 columns and fewer repetitions.
+`selection_faster_than_feature_engine`: time of SmartCorrelatedSelection as a multiple of ours; both are the `fit` of
+the whole stage, by Spearman's correlation, threshold 0.95. Each side runs in a process of its own, on one thread, upon
+data in memory; the median of several repetitions counts. With --quick there are 5,000 rows, 400 columns and fewer
+repetitions.
 
 A third of the columns are drawn afresh, a third are monotone transforms of these, a third noisy copies from near to
 far. None has gaps, so both sides look at the columns in one order by one rule, and `equal` says: both keep the same
 columns, and on the kept ones of each side scipy finds no pair at or above the threshold. (DropCorrelatedFeatures calls
 the same function of feature-engine.)
 
-feature-engine is no dependency of the project: install it beside, and put it on the path (see what a run says).
+feature-engine is no dependency of the project: where it is not on the path, this part says how to put it there.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-import multiprocessing
 import os
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from measure import arguments, median, report
+from feature_part import Part, alone, forget_peak, memory
+from measure import median
 
 ROWS, QUICK_ROWS = 10_000, 5_000
 COLUMNS, QUICK_COLUMNS = 600, 400
@@ -34,11 +33,7 @@ REPETITIONS, QUICK_REPETITIONS = 5, 3
 THRESHOLD = 0.95
 SIDES = ("fx-assets", "feature-engine")
 PACKAGES = ("fx-assets", "feature-engine", "numpy", "pandas", "scipy")
-HOW_TO_INSTALL = (
-    "feature-engine is not installed. It is no dependency; it runs beside the locked packages:\n"
-    "  .venv/bin/python -m pip install --no-deps --target /tmp/feature-engine feature-engine==1.9.4\n"
-    "  PYTHONPATH=/tmp/feature-engine .venv/bin/python benchmarks/feature_selection.py\n"
-)
+HOW_TO_INSTALL = "absent; pip install --no-deps --target FOLDER feature-engine==1.9.4, then run with PYTHONPATH=FOLDER"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -48,14 +43,6 @@ class Measured(NamedTuple):
     seconds: list[float]
     memory: int
     kept: list[str]
-
-
-class Comparison(NamedTuple):
-    """Both sides: the ratio, whether they did the same, and lines for the table."""
-
-    faster_than_feature_engine: float
-    equal: bool
-    rows: list[tuple[str, str]]
 
 
 def made(rows: int, columns: int) -> Any:
@@ -105,7 +92,7 @@ def theirs(values: Any) -> Callable[[], list[str]]:
     return fit
 
 
-def run_side(side: str, path: Path, repetitions: int, answer: Any) -> None:
+def run_side(side: str, path: Path, repetitions: int) -> Measured:
     """Measure one side in this process, which has not loaded numpy yet."""
     os.environ |= ONE_THREAD
     import numpy as np
@@ -114,38 +101,15 @@ def run_side(side: str, path: Path, repetitions: int, answer: Any) -> None:
     fit = ours if side == "fx-assets" else theirs
     fit(values[:200, :20])()
     work = fit(values)
-    held = _memory("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    held = memory("VmRSS")
+    forget_peak()
     seconds = []
     kept: list[str] = []
     for _ in range(repetitions):
         began = perf_counter()
         kept = work()
         seconds.append(perf_counter() - began)
-    answer.send(Measured(seconds, _memory("VmHWM") - held, kept))
-
-
-def _memory(name: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(name):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"/proc/self/status has no {name}")
-
-
-def measured(side: str, path: Path, repetitions: int) -> Measured:
-    """`run_side` in a fresh process."""
-    context = multiprocessing.get_context("spawn")
-    near, far = context.Pipe(duplex=False)
-    process = context.Process(target=run_side, args=(side, path, repetitions, far))
-    process.start()
-    far.close()
-    try:
-        found: Measured = near.recv()
-    except EOFError:
-        process.join()
-        raise RuntimeError(f"{side} ended with exit code {process.exitcode}") from None
-    process.join()
-    return found
+    return Measured(seconds, memory("VmHWM") - held, kept)
 
 
 def bounded(values: Any, kept: list[str]) -> bool:
@@ -158,42 +122,32 @@ def bounded(values: Any, kept: list[str]) -> bool:
     return bool((found[np.triu_indices(len(places), 1)] < THRESHOLD).all())
 
 
-def selection_ratio(rows: int, columns: int, repetitions: int) -> Comparison:
-    """Both sides on the same data."""
+def measure(quick: bool) -> Part:
+    """Both sides on the same data; our own alone where the other is not there."""
     import numpy as np
 
+    rows, columns, repetitions = (
+        (QUICK_ROWS, QUICK_COLUMNS, QUICK_REPETITIONS) if quick else (ROWS, COLUMNS, REPETITIONS)
+    )
+    peer = importlib.util.find_spec("feature_engine") is not None
     values = made(rows, columns)
     with tempfile.TemporaryDirectory(prefix="fx-bench-") as folder:
         path = Path(folder) / "values.npy"
         np.save(path, values)
-        found = {side: measured(side, path, repetitions) for side in SIDES}
-    time = {side: median(result.seconds) for side, result in found.items()}
-    table = [("data", f"{rows:,} rows, {columns:,} columns")]
+        found = {side: alone(run_side, side, path, repetitions) for side in (SIDES if peer else SIDES[:1])}
+    table = [("selection of", f"{columns:,} columns by {rows:,} rows")]
     for side, result in found.items():
-        table += [(f"{side}, s", f"{time[side]:.3f}"), (f"{side}, peak, MB", f"{result.memory / 1e6:.0f}")]
-        table += [(f"{side}, kept", f"{len(result.kept):,}")]
+        table += [(f"selection by {side}, s", f"{median(result.seconds):.3f}")]
+        table += [(f"selection by {side}, peak, MB", f"{result.memory / 1e6:.0f}")]
+        table += [(f"selection by {side}, kept", f"{len(result.kept):,}")]
+    same = bounded(values, found["fx-assets"].kept)
+    if not peer:
+        return Part({}, same, [*table, ("feature-engine", HOW_TO_INSTALL)], PACKAGES[:1])
     first, second = (found[side].kept for side in SIDES)
-    same = first == second and bounded(values, first) and bounded(values, second)
-    return Comparison(time["feature-engine"] / time["fx-assets"], same, table)
-
-
-def main() -> int:
-    """Run it; 1 where the sides did not keep the same, 2 where feature-engine is not there."""
-    options = arguments(__doc__ or "")
-    if importlib.util.find_spec("feature_engine") is None:
-        sys.stderr.write(HOW_TO_INSTALL)
-        return 2
-    quick = (QUICK_ROWS, QUICK_COLUMNS, QUICK_REPETITIONS)
-    result = selection_ratio(*(quick if options.quick else (ROWS, COLUMNS, REPETITIONS)))
-    return report(
-        "feature_selection",
-        ratios={"faster_than_feature_engine": result.faster_than_feature_engine},
-        equal=result.equal,
-        packages=PACKAGES,
-        rows=result.rows,
-        as_json=options.json,
+    ratio = median(found["feature-engine"].seconds) / median(found["fx-assets"].seconds)
+    return Part(
+        {"selection_faster_than_feature_engine": ratio},
+        same and first == second and bounded(values, second),
+        table,
+        PACKAGES,
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -16,6 +16,15 @@ from fx_assets.settings import project_root
 
 FOLDER = project_root() / "benchmarks"
 RATIOS = {
+    # And that of the selection where feature-engine, which is no dependency, is on the path.
+    "features": {
+        "faster_than_tsfresh",
+        "faster_than_roll_and_extract",
+        "columns_equal",
+        "extra_memory_mb",
+        "cost_growth",
+        "whole_of_increment",
+    },
     "ingest": {
         "read_faster_than_pandas",
         "to_lake_of_pandas",
