@@ -149,7 +149,7 @@ def _stage_lineage(step: Step, source: dg.AssetKey) -> dg.TableColumnLineage:
             return dg.TableColumnDep(asset_key=keys.exog(name.split("/")[1]), column_name="value")
         return dg.TableColumnDep(asset_key=source, column_name="close" if name == "others" else name)
 
-    return dg.TableColumnLineage({column.name: [dep(name) for name in column.sources] for column in step.columns})
+    return dg.TableColumnLineage({c.name: list(dict.fromkeys(map(dep, c.sources))) for c in step.columns})
 
 
 def _set_lineage(spec: FeatureSetSpec) -> dg.TableColumnLineage:

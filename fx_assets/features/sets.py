@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from fx_assets.features.stages.base import Column, FittedStage, Stage, StatelessStage, stage
@@ -25,7 +26,7 @@ class Step:
         """Name of the stage."""
         return self.stage.name
 
-    @property
+    @cached_property
     def columns(self) -> list[Column]:
         """The features it makes, in order."""
         return self.stage.columns(self.options)

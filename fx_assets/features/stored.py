@@ -117,8 +117,8 @@ class StoredInputs:
         if name not in self._series:
             try:
                 rows = self._groups[name].read(name.partition("/")[2], columns=["time", "known_at", "value"])
-            except NoData as error:
-                raise _no_series(name) from error
+            except NoData:
+                raise _no_series(name) from None
             self._series[name] = versions_of(self._known(rows), ("value",), value="value", end="time")
         return self._series[name]
 
@@ -146,8 +146,8 @@ def _steady_before(table: pa.Table, first: date) -> int:
 def _group(lake: Lake, name: str) -> Snapshot:
     try:
         return lake.snapshot(f"exog/{name.partition('/')[0]}")
-    except NoData as error:
-        raise _no_series(name) from error
+    except NoData:
+        raise _no_series(name) from None
 
 
 def _no_series(name: str) -> FeatureError:

@@ -90,21 +90,22 @@ def waves(catalog: Catalog, night: date, pairs: Iterable[str]) -> tuple[tuple[La
     and the models for all pairs on them; then models with a list of pairs and panels; then the panels' forecasts.
     """
     wanted = tuple(pair for pair in catalog.pairs if pair in set(pairs))
-    first = [Launch(PAIRS_JOB, pair, 1, night, wanted) for pair in wanted]
-    at = 2
-    crossing = [Launch(CROSSING_JOB, pair, at, night, wanted) for pair in wanted] if has_crossing(catalog) else []
-    at += bool(crossing)
-    second: list[Launch] = []
-    third: list[Launch] = []
+    first = [(PAIRS_JOB, pair) for pair in wanted]
+    crossing = [(CROSSING_JOB, pair) for pair in wanted] if has_crossing(catalog) else []
+    listed: list[tuple[str, str | None]] = []
+    last: list[tuple[str, str | None]] = []
     for spec in nightly_models(catalog):
         own = [pair for pair in catalog.pairs_of(spec) if pair in wanted]
         if is_shared(spec) or not own:
             continue
         if spec.scope == "panel":
-            second.append(Launch(panel_train_job(spec.model_id), None, at, night, wanted))
-            third += [Launch(panel_forecast_job(spec.model_id), pair, at + 1, night, wanted) for pair in own]
+            listed.append((panel_train_job(spec.model_id), None))
+            last += [(panel_forecast_job(spec.model_id), pair) for pair in own]
         else:
-            second += [Launch(list_job(spec.model_id), pair, at, night, wanted) for pair in own]
+            listed += [(list_job(spec.model_id), pair) for pair in own]
     if wanted:
-        third.append(Launch(FRESHNESS_JOB, None, at + 1, night, wanted))
-    return tuple(wave for wave in (tuple(first), tuple(crossing), tuple(second), tuple(third)) if wave)
+        last.append((FRESHNESS_JOB, None))
+    filled = (wave for wave in (first, crossing, listed, last) if wave)
+    return tuple(
+        tuple(Launch(job, pair, number, night, wanted) for job, pair in wave) for number, wave in enumerate(filled, 1)
+    )
