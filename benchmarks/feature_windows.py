@@ -181,14 +181,14 @@ def others(first: int, count: int, asked: Parameters) -> dict[str, float]:
     """Seconds a window of tsfresh's ways and tsflex on the same columns; 0 for what is not installed."""
     import numpy as np
 
-    from fx_assets.features import tsfresh_raw
+    from fx_assets.features.tsfresh import raw
 
     values = stretch(first, count)
     windows = np.lib.stride_tricks.sliding_window_view(values, WINDOW)
     sets = {name: params or [{}] for name, params in asked.items()}
-    tsfresh_raw.compute(windows[:1], sets)  # everything is imported
+    raw.compute(windows[:1], sets)  # everything is imported
     parts = np.array_split(windows, 3)
-    direct = [seconds(partial(tsfresh_raw.compute, part, sets)) / len(part) for part in parts]
+    direct = [seconds(partial(raw.compute, part, sets)) / len(part) for part in parts]
     return {
         "tsfresh, direct calls": median(direct),
         "tsfresh, roll and extract": seconds(partial(roll_and_extract, values, asked)) / count,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 
 from fx_assets.features import sets
-from fx_assets.features.pictures import set_pictures
+from fx_assets.features.pictures.of_set import set_pictures
 from fx_assets.features.quality import CHECKS, check_features
 from fx_assets.features.sampling import sample_of
 from fx_assets.features.sets import Step

@@ -136,15 +136,14 @@ def _views(own: Versions, time: Micros, usable: Micros, first: int) -> list[tupl
     # The earliest moment of a row and all rows after it: a version known by then is known to all of them.
     earliest = np.minimum.accumulate(moments[::-1])[::-1]
     row = np.clip(np.searchsorted(time, near.time) - first, 0, len(moments) - 1)
-    unseen = near.known_at > moments.max()
-    dividing = (near.known_at > earliest[row]) & ~unseen
+    dividing = near.known_at > earliest[row]
     epochs = np.unique(near.known_at[dividing])
     epoch = np.searchsorted(epochs, moments, side="right")
     result = []
     for number in np.unique(epoch):
         later = np.zeros(len(near), dtype=np.bool_)
         later[dividing] = np.searchsorted(epochs, near.known_at[dividing]) >= number
-        known = near.take(~(unseen | later))
+        known = near.take(~later)
         last = np.append(known.time[1:] != known.time[:-1], True)[: len(known)]
         result.append((known.take(last & known.said), first + np.flatnonzero(epoch == number)))
     return result

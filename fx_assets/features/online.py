@@ -20,13 +20,13 @@ from fx_assets.storage.lake import Lake
 def features_at(
     lake: Lake, spec: FeatureSetSpec, pair: PairSpec, pairs: Sequence[str], times: pa.ChunkedArray, *, when: datetime
 ) -> pa.Table:
-    """Features known at `when` of the bars that begin at `times` (increasing), as far as they have any.
+    """Features of the bars that begin at `times` (increasing) and were known at `when`, as far as they have any.
 
-    `pairs`: those with bars of the set's frequency. A feature never changes once it is known, so stored ones are those
-    that were known then; what is not stored yet is computed, to the same bits. Raises `NotOnlineError` where that would
-    need a stage that cannot run here, and errors as `pipeline.block_of_set`.
+    `pairs`: those with bars of the set's frequency. A feature is known with its bar and never changes, so stored ones
+    are those that were known then; what is not stored yet is computed, to the same bits. Raises `NotOnlineError` where
+    that would need a stage that cannot run here, and errors as `pipeline.block_of_set`.
     """
-    stored = _stored(lake, spec, pair.pair, when)
+    stored = _stored(lake, spec, pair.pair)
     bare = pc.filter(times, pc.invert(pc.is_in(times, value_set=stored.column("time").combine_chunks())))
     if stored.num_rows:
         # Before the first stored row lies the warm-up, which has no features.
@@ -49,10 +49,8 @@ def features_at(
     return pa.concat_tables([stored.select(rows.column_names), rows]).sort_by("time")
 
 
-def _stored(lake: Lake, spec: FeatureSetSpec, pair: str, when: datetime) -> pa.Table:
+def _stored(lake: Lake, spec: FeatureSetSpec, pair: str) -> pa.Table:
     try:
-        table = lake.read(table_name(spec), pair)
+        return lake.read(table_name(spec), pair)
     except NoData:
         return arrow_schema(feature_schema(spec)).empty_table()
-    column = table.column("known_at")
-    return table.filter(pc.less_equal(column, pa.scalar(when, column.type)))

@@ -152,16 +152,22 @@ class _Kept:
         return verdicts
 
 
+def spread(n: int, most: int) -> NDArray[np.int64]:
+    """At most `most` of the numbers below `n`: one of each of as many equal stretches.
+
+    Not the same place in each stretch, for a fixed step may see one hour of the day only.
+    """
+    if n <= most:
+        return np.arange(n)
+    edges = np.arange(most + 1) * n // most
+    places = np.arange(most) * _GOLDEN % 1.0
+    return edges[:-1] + (places * np.diff(edges)).astype(np.int64)
+
+
 def _rows(groups: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[slice]]:
     """The rows to rank, pair after pair, and where each pair's lie among them."""
     rows = np.argsort(groups, kind="stable")
-    n = len(rows)
-    if n > MAX_ROWS:
-        # One of each of as many equal stretches, and not the same place in each: a fixed step would see one hour of
-        # the day only.
-        edges = np.arange(MAX_ROWS + 1) * n // MAX_ROWS
-        places = np.arange(MAX_ROWS) * _GOLDEN % 1.0
-        rows = rows[edges[:-1] + (places * np.diff(edges)).astype(np.int64)]
+    rows = rows[spread(len(rows), MAX_ROWS)]
     found = groups[rows]
     edges = np.concatenate([[0], np.flatnonzero(found[1:] != found[:-1]) + 1, [len(rows)]])
     return rows, [slice(int(first), int(last)) for first, last in pairwise(edges)]

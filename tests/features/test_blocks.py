@@ -176,6 +176,18 @@ def test_others_and_exogenous_values_are_those_known_at_each_bar(make_set: SetMa
     assert table.column("outside").to_pylist()[:6] == [1.0, 1.0, 3.0, 3.0, 4.0, 4.0]
 
 
+def test_another_pairs_close_from_before_the_frame_does_not_count(make_set: SetMaker, registry: Any) -> None:
+    del registry
+    add_stage("beside", whole=lambda f: f.others["USDJPY"], missing=True, reads_pairs=("USDJPY",), warm_up=2)
+    bars = daily(closes(ROWS), FIRST)
+    # It ends with the second last bar of 2009, the first of the two that the block of 2010 looks back to.
+    at = bars.column("trading_date").to_pylist().index(date(2010, 1, 4))
+    for rows, seen in ((at - 1, True), (at - 2, False)):
+        table = build(inputs_of(bars, others={"USDJPY": daily(np.full(rows, 110.0), FIRST)}), make_set(beside={}))
+        first_of_2010 = table.column("beside").to_pylist()[at - 2]
+        assert (first_of_2010 == 110.0) == seen
+
+
 def test_too_short_a_history_says_how_many_bars_are_needed(probe_set: Any) -> None:
     with pytest.raises(FeatureError, match=r"insufficient_history.*more than 5 bars.*there are 5"):
         build(inputs_of(daily(closes(5))), probe_set)

@@ -150,6 +150,15 @@ def test_other_series_seen_before_they_were_known_are_caught(
 
 
 @pytest.mark.usefixtures("registry")
+def test_how_much_is_left_shows_when_it_is_cut_off(make_set: SetMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    # False corrections cut the frame at the probed bar too; without any of them only the cut is left to find it.
+    monkeypatch.setattr("fx_assets.features.leak.FALSE_CORRECTIONS", 0.0)
+    add_stage("leaky", from_the_end, warm_up=5)
+    report = probed(inputs_of(daily(closes(120))), make_set(leaky={}))
+    assert {leak.how for leak in report.leaks} == {"cut off"}
+
+
+@pytest.mark.usefixtures("registry")
 def test_a_leak_blocks_the_commit(make_set: SetMaker) -> None:
     add_stage("leaky", centred, warm_up=5)
     inputs, spec = inputs_of(daily(closes(120))), make_set(leaky={})

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from fx_assets.features.blocks import Inputs
@@ -20,6 +21,7 @@ from fx_assets.features.stored import StoredInputs
 from fx_assets.features.update import SetUpdate, StageUpdate
 from fx_assets.prices.exog import EXOG_SCHEMA
 from fx_assets.specs.schema import FeatureSetSpec
+from fx_assets.storage.errors import NoData
 from fx_assets.storage.lake import Lake
 from fx_assets.storage.records import State
 from tests.features.conftest import SetMaker, add_stage
@@ -61,10 +63,16 @@ class Market:
         )
         self._commit()
 
+    def _held(self, pair: str) -> list[str]:
+        try:
+            return list(self.tiny.lake.snapshot("bars/1h").blocks(pair))
+        except NoData:
+            return []
+
     def _bar(self, pair: str, start: datetime, known_at: datetime, close: float) -> dict[str, Any]:
         day = (start + 2 * HOUR).date()
         times = {"time": start, "end": start + HOUR, "known_at": known_at, "trading_date": day}
-        return {"pair": pair, "block": str(day.year), **times, "kind": "bar", "close": close}
+        return {"pair": pair, "block": f"{day:%Y-%m}", **times, "kind": "bar", "close": close}
 
     def _commit(self) -> None:
         schema = pa.schema(
@@ -79,7 +87,12 @@ class Market:
         )
         for pair, rows in self.bars.items():
             table = pa.Table.from_pylist(sorted(rows, key=lambda r: (r["time"], r["known_at"])), schema=schema)
-            self.tiny.commit_blocks("bars/1h", pair, [("2018", table)], asset="bars/1h")
+            # Shorter blocks than hours really have, so that a look-back reaches into the one before.
+            names = table.column("block").unique().to_pylist()
+            gone = set(self._held(pair)) - set(names)
+            blocks = [(name, table.filter(pc.equal(table.column("block"), name))) for name in names]
+            blocks += [(name, schema.empty_table()) for name in sorted(gone)]
+            self.tiny.commit_blocks("bars/1h", pair, blocks, asset="bars/1h")
         rows = [{"pair": "CNN", "era": 0, "source": "", **row} for row in self.mood]
         self.tiny.commit("exog/mood", "CNN", pa.Table.from_pylist(rows, schema=EXOG_SCHEMA), asset="exog/mood")
 
@@ -184,6 +197,17 @@ def test_history_that_grows_in_front_makes_its_blocks_anew_and_a_new_warm_up(nig
     market = Market(assets.tiny)
     market.night(HOURS_A_NIGHT * FIRST_NIGHT)
     assert assets.run()["set"] == ["2018-01", "2018-02"]
+    assert assets.tiny.lake.read(table_name(assets.spec), "EURUSD").equals(assets.full())
+
+
+def test_an_old_and_a_new_block_that_change_in_one_night_are_both_made_anew(nightly: tuple[Market, Nightly]) -> None:
+    market, assets = nightly
+    market.night(HOURS_A_NIGHT * 40)
+    assets.run()
+    old = market.bars["EURUSD"][30]
+    market.bars["EURUSD"].append({**old, "close": 1.5, "known_at": old["end"] + 5 * HOUR})
+    market.night()
+    assert assets.run()["plain"] == ["2018-01", "2018-03"]
     assert assets.tiny.lake.read(table_name(assets.spec), "EURUSD").equals(assets.full())
 
 

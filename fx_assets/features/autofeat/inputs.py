@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fx_assets.features.frames import FloatArray
-from fx_assets.features.redundancy import choose, correlations
+from fx_assets.features.redundancy import choose, correlations, spread
 from fx_assets.features.stages.base import Sample
 
 # Of columns nearer to each other than this one is enough: their formulas are twins too.
@@ -17,7 +17,6 @@ TWINS = 0.9
 MOST_MISSING = 0.05
 # Five-fold cross-validation on fewer finds anything.
 LEAST_ROWS = 100
-_GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,18 +47,6 @@ def given_to_autofeat(sample: Sample, *, inputs: int, rows: int) -> Given:
     whole = known[np.isfinite(sample.values[np.ix_(known, columns)]).all(axis=1)]
     taken = whole[spread(len(whole), rows)]
     return Given(tuple(columns.tolist()), sample.values[np.ix_(taken, columns)], sample.target[taken])
-
-
-def spread(n: int, most: int) -> NDArray[np.int64]:
-    """At most `most` of the numbers below `n`: one of each of as many equal stretches.
-
-    Not the same place in each stretch, for a fixed step may see one hour of the day only.
-    """
-    if n <= most:
-        return np.arange(n)
-    edges = np.arange(most + 1) * n // most
-    places = np.arange(most) * _GOLDEN % 1.0
-    return edges[:-1] + (places * np.diff(edges)).astype(np.int64)
 
 
 def _part(sample: Sample, rows: NDArray[np.int64]) -> Sample:

@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
-from fx_assets.features import tsfresh_raw
 from fx_assets.features.frames import FloatArray, Frame
 from fx_assets.features.kernels.base import CHUNK, Params, column_of, compute, kernels
 from fx_assets.features.stages.base import Column, Columns, StageOptions, StatelessStage
-from fx_assets.features.tsfresh_settings import Asked, Preset, asked, check, cost
+from fx_assets.features.tsfresh import raw
+from fx_assets.features.tsfresh.settings import Asked, Preset, asked, check, cost
 from fx_assets.specs.schema import Frequency
 
 BASIS_POINTS = 1e4
@@ -150,7 +150,7 @@ def _of_input(values: FloatArray, kind: Input, wanted: Asked, window: int, start
         windows = np.lib.stride_tricks.sliding_window_view(values[begin - window + 1 : end], window)
         found = compute(windows, by_kernel)
         if by_tsfresh:
-            found |= tsfresh_raw.compute(windows, by_tsfresh)
+            found |= raw.compute(windows, by_tsfresh)
         for name, column in found.items():
             result[f"{kind}{name.removeprefix('value')}"][begin:end] = np.where(np.isfinite(column), column, np.nan)
     return result

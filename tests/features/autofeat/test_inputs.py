@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fx_assets.features.autofeat.inputs import Given, given_to_autofeat, spread
+from fx_assets.features.autofeat.inputs import Given, given_to_autofeat
+from fx_assets.features.redundancy import spread
 from fx_assets.features.stages.base import Sample
 from tests.features.autofeat.samples import normal, sample
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from fx_assets.features.drift import drift, stability_index
+from fx_assets.features.pictures.drift import drift, stability_index
 
 
 def test_the_index_is_that_of_the_formula() -> None:

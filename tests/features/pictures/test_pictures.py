@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fx_assets.features.pictures import set_pictures
+from fx_assets.features.pictures.charts import MAX_BYTES, drift_chart, missing_chart
+from fx_assets.features.pictures.of_set import set_pictures
+from fx_assets.features.pictures.tables import cost_table
 from fx_assets.features.pipeline import arrow_schema, build
-from fx_assets.features.set_charts import MAX_BYTES, drift_chart, missing_chart
-from fx_assets.features.set_tables import cost_table
 from fx_assets.features.sets import feature_schema
 from fx_assets.specs.schema import FeatureSetSpec
 from tests.features.conftest import CORE, closes, daily, inputs_of
@@ -159,7 +159,7 @@ def test_pictures_of_many_features_stay_small() -> None:
 
 
 def test_nothing_is_drawn_of_nothing() -> None:
-    from fx_assets.features.drift import drift
+    from fx_assets.features.pictures.drift import drift
 
     steady = drift(np.ones((5, 2)), np.ones((3, 2)))
     assert drift_chart("none", "", ["a", "b"], steady) is None

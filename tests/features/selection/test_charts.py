@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fx_assets.features import redundancy_charts
 from fx_assets.features.frames import FloatArray
+from fx_assets.features.pictures import redundancy as redundancy_charts
+from fx_assets.features.pictures.redundancy import MAX_BYTES, clustered, dropped_table, redundancy_map
 from fx_assets.features.redundancy import correlations
-from fx_assets.features.redundancy_charts import MAX_BYTES, clustered, dropped_table, redundancy_map
 from fx_assets.features.stages.selection import Selection, SelectionOptions
 from tests.features.selection.samples import sample
 

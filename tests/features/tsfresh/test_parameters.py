@@ -9,7 +9,7 @@ import pytest
 from tsfresh.feature_extraction import feature_calculators
 from tsfresh.feature_extraction.settings import ComprehensiveFCParameters
 
-from fx_assets.features.tsfresh_parameters import PARAMETERS, REFUSED, parameter_sets
+from fx_assets.features.tsfresh.parameters import PARAMETERS, REFUSED, parameter_sets
 
 CALCULATORS = {name: function for name, function in vars(feature_calculators).items() if hasattr(function, "fctype")}
 

@@ -7,9 +7,9 @@ import warnings
 import numpy as np
 import pytest
 
-from fx_assets.features import tsfresh_raw
 from fx_assets.features.kernels.base import kernels
-from fx_assets.features.tsfresh_settings import _EFFICIENT
+from fx_assets.features.tsfresh import raw
+from fx_assets.features.tsfresh.settings import _EFFICIENT
 from tests.features.kernels.support import differences
 from tests.features.tsfresh.support import STAGE, by_tsfresh, closes, frame, options
 
@@ -37,7 +37,7 @@ def test_values_and_names_are_those_of_extract_features() -> None:
 def test_a_query_is_a_list_in_the_name_too() -> None:
     close = closes(50)
     given = {"query_similarity_count": [QUERY]}
-    found = tsfresh_raw.compute(close[None, :], given)
+    found = raw.compute(close[None, :], given)
     assert list(found) == ["value__query_similarity_count__query_[1.0, -2.0, 0.5]__threshold_2.0"]
     assert differences(found, by_tsfresh(close, [49], 50, "value", given)) == []
 
@@ -46,7 +46,7 @@ def test_no_warning_leaves_it_and_a_constant_window_has_no_answer() -> None:
     windows = np.array([np.zeros(40), closes(40)])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = tsfresh_raw.compute(windows, {name: RAW[name] for name in RAW if name != "number_cwt_peaks"})
+        found = raw.compute(windows, {name: RAW[name] for name in RAW if name != "number_cwt_peaks"})
     assert all(np.isnan(column[0]) for column in found.values())
     assert np.isfinite(found['value__augmented_dickey_fuller__attr_"pvalue"__autolag_"AIC"'][1])
 

@@ -7,8 +7,8 @@ import pytest
 from tsfresh.feature_extraction.settings import EfficientFCParameters, MinimalFCParameters
 
 from fx_assets.features.kernels.base import column_of, compute, kernels
-from fx_assets.features.tsfresh_parameters import PARAMETERS
-from fx_assets.features.tsfresh_settings import _COSTS, _EFFICIENT, asked, cost, idle, preset
+from fx_assets.features.tsfresh.parameters import PARAMETERS
+from fx_assets.features.tsfresh.settings import _COSTS, _EFFICIENT, asked, cost, idle, preset
 from tests.features.kernels.support import differences
 from tests.features.tsfresh.support import STAGE, by_tsfresh, closes, frame, has_kernel, near_constant, options
 

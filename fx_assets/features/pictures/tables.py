@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fx_assets.features.drift import LARGE, SOME, Drift
+from fx_assets.features.pictures.drift import LARGE, SOME, Drift
 from fx_assets.features.sets import origins_of
 from fx_assets.specs.schema import FeatureSetSpec
 

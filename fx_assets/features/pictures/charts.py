@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fx_assets.features.drift import LARGE, SOME, Drift
 from fx_assets.features.frames import FloatArray
+from fx_assets.features.pictures.drift import LARGE, SOME, Drift
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fx_assets.features.kernels.base import Kernel, Params, Windows, kernels
-from fx_assets.features.tsfresh_parameters import PARAMETERS, parameter_sets
+from fx_assets.features.tsfresh.parameters import PARAMETERS, parameter_sets
 
 Preset = Literal["minimal", "efficient", "none"]
 Asked = dict[str, list[Params]]

@@ -13,14 +13,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fx_assets.features.checking import SELECTION
-from fx_assets.features.drift import drift
 from fx_assets.features.errors import FeatureError
 from fx_assets.features.frames import FloatArray
+from fx_assets.features.pictures.charts import drift_chart, missing_chart
+from fx_assets.features.pictures.drift import drift
+from fx_assets.features.pictures.redundancy import dropped_table, redundancy_map
+from fx_assets.features.pictures.tables import cost_table, drift_table, missing_table
 from fx_assets.features.pipeline import values_of
 from fx_assets.features.redundancy import correlations
-from fx_assets.features.redundancy_charts import dropped_table, redundancy_map
-from fx_assets.features.set_charts import drift_chart, missing_chart
-from fx_assets.features.set_tables import cost_table, drift_table, missing_table
 from fx_assets.features.sets import fitted_steps, origins_of
 from fx_assets.features.stages.base import FittedStage, Sample, stage
 from fx_assets.specs.schema import FeatureSetSpec
