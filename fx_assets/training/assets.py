@@ -85,7 +85,7 @@ def _selection(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
         key=keys.selection(spec.model_id),
         deps=[trained if panel else partitions.same_pair(trained)],
         partitions_def=None if panel else partitions.of_model(spec, catalog),
-        group_name="checkpoints",
+        group_name="selection",
         kinds={"numpy", "deltalake"},
         owners=keys.OWNERS,
         code_version=str(CODE_VERSION),

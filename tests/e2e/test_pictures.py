@@ -16,7 +16,10 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.e2e.installation import Installation
 
-ASSETS = "prices/raw,bars/1d,checkpoints/random_walk,forecasts/random_walk,scores/random_walk"
+ASSETS = (
+    "prices/raw,bars/1d,features/core/indicators,features/core,"
+    "checkpoints/random_walk,forecasts/random_walk,scores/random_walk"
+)
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -73,6 +76,20 @@ def test_operators_see_the_graph_a_chart_and_the_pairs_to_backfill(chromium: str
         assert drawn, "the fan chart is not a picture that the browser can draw"
         page.screenshot(path=pictures / "materialization.png")
 
+        page.goto(installation.ui + "/assets/features/core?view=events")
+        shown = page.get_by_text("[Show Markdown]")
+        expect(shown.first).to_be_visible(timeout=PATIENCE_MS)
+        redundancy = page.get_by_role("img", name="redundancy")
+        for number in range(shown.count()):
+            shown.nth(number).click()
+            page.wait_for_timeout(1000)
+            if redundancy.count():
+                break
+            page.keyboard.press("Escape")
+        expect(redundancy).to_be_visible(timeout=PATIENCE_MS)
+        assert redundancy.evaluate("image => image.complete && image.naturalWidth > 500")
+        page.screenshot(path=pictures / "features.png")
+
         page.goto(installation.ui + "/assets/prices/raw?view=overview")
         page.get_by_role("button", name="Materialize").first.click()
         page.get_by_text("Select a partition").click()
@@ -82,6 +99,6 @@ def test_operators_see_the_graph_a_chart_and_the_pairs_to_backfill(chromium: str
             page.get_by_title(pair, exact=True).last.click()
         expect(page.get_by_text("2 partitions", exact=True)).to_be_visible(timeout=PATIENCE_MS)
         page.screenshot(path=pictures / "backfill.png")
-    for name in ("asset_graph", "materialization", "backfill"):
+    for name in ("asset_graph", "materialization", "features", "backfill"):
         assert (pictures / f"{name}.png").stat().st_size > 20_000
     assert installation.processes() == []
