@@ -31,6 +31,8 @@ FALSE_CORRECTIONS = 0.1
 _SECOND = 1_000_000
 
 Source = Callable[[str], Inputs]
+# From the inputs of a block, a bar of it, the moment (microseconds UTC) at which that was known, and chance.
+Damages = Callable[[Inputs, str, int, int, np.random.Generator], list[tuple[str, Inputs]]]
 _Change = Callable[[Versions, "int | None", int, np.random.Generator], Versions]
 
 
@@ -69,14 +71,23 @@ class LeakReport:
         return tuple(dict.fromkeys(leak.column for leak in self.leaks))
 
 
-def probe(source: Source, blocks: Sequence[str], spec: FeatureSetSpec, *, n: int, seed: int) -> LeakReport:
+def probe(
+    source: Source,
+    blocks: Sequence[str],
+    spec: FeatureSetSpec,
+    *,
+    n: int,
+    seed: int,
+    damages: Damages | None = None,
+) -> LeakReport:
     """Probe `n` bars of one pair: the newest that has a future in its block, and others drawn with `seed`.
 
-    `source` gives the inputs of a block (with the look-back that `spec` needs), `blocks` are those to draw from. Raises
+    `source` gives the inputs of a block (with the look-back that `spec` needs), `blocks` are those to draw from,
+    `damages` makes the inputs with a destroyed future, each with a word for how; here those of bars. Raises
     `FeatureError` where no block has a bar to probe.
     """
     rng = np.random.default_rng(seed)
-    drawn = drawn_bars(source, blocks, spec, n, rng)
+    drawn = _drawn(source, blocks, spec, n, rng)
     if not drawn:
         raise FeatureError(
             f"nothing to probe: feature set {spec.name!r} needs a bar with {lookback(spec)} bars before it and one "
@@ -88,20 +99,22 @@ def probe(source: Source, blocks: Sequence[str], spec: FeatureSetSpec, *, n: int
         inputs = source(block)
         reference = block_of_set(spec, inputs, block)
         for time in times:
-            row = int(np.searchsorted(inputs.rows.time, time))
-            moment = int(inputs.rows.usable[row])
-            for how, changed in (
-                ("replaced by noise", _changed(inputs, time, moment, rng, _noisy)),
-                ("falsely corrected", _changed(inputs, time, moment, rng, _falsified)),
-                ("cut off", _cut(inputs, time, moment)),
-            ):
-                found = changes(reference, block_of_set(spec, changed, block), spec, time, moment, how)
+            moment = int(inputs.rows.usable[np.searchsorted(inputs.rows.time, time)])
+            for how, changed in (damages or _of_bars)(inputs, block, time, moment, rng):
+                leaks += _changes(reference, block_of_set(spec, changed, block), spec, time, moment, how)
                 compared += len(feature_schema(spec))
-                leaks += found
     return LeakReport(probes=sum(map(len, drawn.values())), compared=compared, leaks=tuple(leaks))
 
 
-def drawn_bars(
+def _of_bars(inputs: Inputs, _block: str, time: int, moment: int, rng: np.random.Generator) -> list[tuple[str, Inputs]]:
+    return [
+        ("replaced by noise", _changed(inputs, time, moment, rng, _noisy)),
+        ("falsely corrected", _changed(inputs, time, moment, rng, _falsified)),
+        ("cut off", _cut(inputs, time, moment)),
+    ]
+
+
+def _drawn(
     source: Source, blocks: Sequence[str], spec: FeatureSetSpec, n: int, rng: np.random.Generator
 ) -> dict[str, list[int]]:
     """Times of bars to probe, by block; the newest candidate of the newest block first."""
@@ -176,7 +189,7 @@ def _cut(inputs: Inputs, time: int, moment: int) -> Inputs:
     )
 
 
-def changes(
+def _changes(
     reference: pa.Table, probed: pa.Table, spec: FeatureSetSpec, time: int, moment: int, how: str
 ) -> list[Leak]:
     """Columns that differ in a row up to `time` that was known at `moment`; all of them where such a row is missing."""

@@ -19,12 +19,10 @@ import polars as pl
 
 from fx_assets.bars.versions import bar_versions
 from fx_assets.features.blocks import Inputs
-from fx_assets.features.errors import FeatureError
 from fx_assets.features.known import Versions, versions_of
-from fx_assets.features.leak import Leak, LeakReport, changes, drawn_bars
-from fx_assets.features.pipeline import block_of_set
+from fx_assets.features.leak import LeakReport, probe
 from fx_assets.features.raw_noise import false_future, false_past, taken_back
-from fx_assets.features.sets import feature_schema, lookback, needs, steps
+from fx_assets.features.sets import lookback, needs, steps
 from fx_assets.features.stored import StoredInputs
 from fx_assets.prices.batch import ROW_COLUMNS, Batch, Form, no_rejects
 from fx_assets.prices.history import is_retraction, last_said, merge
@@ -60,7 +58,6 @@ def probe_raw(
 
     `show` is told the block at hand. Raises `NoData` where the lake has no raw prices of the pair.
     """
-    rng = np.random.default_rng(seed)
     with TemporaryDirectory() as scratch:
         raw = RawBars(lake, stored, spec, Path(scratch))
 
@@ -68,23 +65,12 @@ def probe_raw(
             show(block)
             return raw.of_block(block)
 
-        drawn = drawn_bars(source, blocks, spec, n, rng)
-        if not drawn:
-            raise FeatureError(
-                f"nothing to probe: feature set {spec.name!r} needs a bar with {lookback(spec)} bars before it and one "
-                f"after it, made of raw prices; asked for {n} in {len(blocks)} blocks"
-            )
-        leaks: list[Leak] = []
-        compared = 0
-        for block, times in drawn.items():
-            inputs = source(block)
-            reference = block_of_set(spec, inputs, block)
-            for time in times:
-                moment = int(inputs.rows.usable[np.searchsorted(inputs.rows.time, time)])
-                changed = block_of_set(spec, raw.falsified(block, moment, rng), block)
-                leaks += changes(reference, changed, spec, time, moment, HOW)
-                compared += len(feature_schema(spec))
-    return LeakReport(probes=sum(map(len, drawn.values())), compared=compared, leaks=tuple(leaks))
+        def damages(
+            _inputs: Inputs, block: str, _time: int, moment: int, rng: np.random.Generator
+        ) -> list[tuple[str, Inputs]]:
+            return [(HOW, raw.falsified(block, moment, rng))]
+
+        return probe(source, blocks, spec, n=n, seed=seed, damages=damages)
 
 
 @dataclass(frozen=True)
