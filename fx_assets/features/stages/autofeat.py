@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -60,6 +62,7 @@ class _Params(BaseModel):
     formulas: list[_Saved]
     inputs: list[str]
 
+    @cached_property
     def compiled(self) -> list[Formula]:
         return [compiled(saved.expression, len(self.inputs)) for saved in self.formulas]
 
@@ -101,7 +104,7 @@ class Autofeat(FittedStage):
             "rows": len(given.target),
             "formulas": [
                 {"name": saved.name, "inputs": [params.inputs[number] for number in formula.columns]}
-                for saved, formula in zip(params.formulas, params.compiled(), strict=True)
+                for saved, formula in zip(params.formulas, params.compiled, strict=True)
             ],
             "refused": [_readable(expression, inputs) for expression in outcome.refused],
         }
@@ -122,7 +125,7 @@ class Autofeat(FittedStage):
         if missing:
             raise FeatureError(f"stage {self.name!r}: its formulas need columns {missing}, which are not given")
         inputs = values[:, [given.index(name) for name in saved.inputs]]
-        made = [formula(inputs) for formula in saved.compiled()]
+        made = [formula(inputs) for formula in saved.compiled]
         limits = [formula.limit for formula in saved.formulas]
         within = [np.where(np.abs(column) <= limit, column, np.nan) for column, limit in zip(made, limits, strict=True)]
         return np.column_stack([values, *within])
@@ -132,7 +135,7 @@ class Autofeat(FittedStage):
         saved = _read(params)
         made = {
             each.name: 1.0 + sum(given.get(saved.inputs[number], 1.0) for number in formula.columns)
-            for each, formula in zip(saved.formulas, saved.compiled(), strict=True)
+            for each, formula in zip(saved.formulas, saved.compiled, strict=True)
         }
         return {**given, **made}
 
@@ -156,8 +159,14 @@ def _params(expressions: tuple[str, ...], values: FloatArray, inputs: list[str])
 
 
 def _read(params: Json) -> _Params:
+    # A prediction transforms one window after the other with the same formulas.
+    return _parsed(json.dumps(params, sort_keys=True))
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> _Params:
     try:
-        return _Params.model_validate(params)
+        return _Params.model_validate_json(text)
     except ValidationError as error:
         raise FeatureError(f"what stage 'autofeat' learned cannot be read: {error}; train again") from error
 
