@@ -31,7 +31,6 @@ def describe(
     from fx_assets.commands.feature_facts import described, kept, measured
     from fx_assets.commands.feature_tables import print_features
     from fx_assets.orchestration.resources import Stores
-    from fx_assets.storage.errors import NoData, StorageError
 
     settings = get_settings()
     catalog = catalog_of(settings)
@@ -39,13 +38,9 @@ def describe(
     document = described(spec)
     if pair is not None:
         known, stores = _pair_of(catalog, spec, pair), Stores(settings)
-        try:
+        with _told(known):
             document |= measured(stores.lake, spec, known)
             document["checkpoints"] = list(kept(stores, catalog, spec, known))
-        except NoData as error:
-            fail(f"{error}; run: fx-assets materialize --pairs {known}")
-        except (StorageError, ValueError) as error:
-            fail(str(error))
     if as_json:
         print_json(document)
     else:
@@ -66,19 +61,14 @@ def fit(
     """Fit a set's fitted stages on the training rows of a pair, as a training would, and show what they leave."""
     from fx_assets.commands.feature_fit import fit as fit_set
     from fx_assets.commands.feature_fit import lines
-    from fx_assets.storage.errors import NoData, StorageError
 
     settings = get_settings()
     catalog = catalog_of(settings)
     spec = _known_set(catalog, name)
     known = _pair_of(catalog, spec, pair)
     aim: Target = "volatility" if volatility else "log_return"
-    try:
+    with _told(known):
         document = fit_set(settings, spec, known, horizon=horizon, aim=aim, seed=seed)
-    except NoData as error:
-        fail(f"{error}; run: fx-assets materialize --pairs {known}")
-    except (StorageError, ValueError) as error:
-        fail(str(error))
     if as_json:
         print_json(document)
     else:
@@ -103,7 +93,6 @@ def probe(
     from fx_assets.features.raw_probe import probe_raw
     from fx_assets.features.sets import lookback, steps
     from fx_assets.features.stored import StoredInputs
-    from fx_assets.storage.errors import NoData, StorageError
     from fx_assets.storage.lake import Lake
 
     settings = get_settings()
@@ -111,7 +100,7 @@ def probe(
     spec = _known_set(catalog, name)
     known = _pair_of(catalog, spec, pair)
     lake = Lake(settings.lake_path)
-    try:
+    with _told(known):
         stored = StoredInputs(
             lake, catalog.pairs[known], catalog.pairs_with(spec.frequency), steps(spec), spec.frequency
         )
@@ -126,12 +115,21 @@ def probe(
                     return stored.of_block(block, lookback(spec))
 
                 report = probe_bars(source, blocks, spec, n=n, seed=seed)
-    except NoData as error:
-        fail(f"{error}; run: fx-assets materialize --pairs {known}")
-    except (StorageError, ValueError) as error:
-        fail(str(error))
     _say_report(report, spec.name, known, from_raw=from_raw, as_json=as_json)
     raise typer.Exit(0 if report.passed else 1)
+
+
+@contextmanager
+def _told(pair: str) -> Iterator[None]:
+    """What the lake lacks, or a set cannot do, as one sentence and exit code 1."""
+    from fx_assets.storage.errors import NoData, StorageError
+
+    try:
+        yield
+    except NoData as error:
+        fail(f"{error}; run: fx-assets materialize --pairs {pair}")
+    except (StorageError, ValueError) as error:
+        fail(str(error))
 
 
 def _say_report(report: LeakReport, name: str, pair: str, *, from_raw: bool, as_json: bool) -> None:
