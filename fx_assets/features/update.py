@@ -49,7 +49,9 @@ class StageUpdate:
         since = self._since(known)
         self.digests = {name: text for name, text in known.get("_digests", {}).items() if dates_of(name)[1] < since}
         self.rows = {name: known["_rows"][name] for name in self.digests}
-        gone = set(known.get("_digests", {})) - set(self.digests)
+        # Of any last state, another basis or not: what is not made again has to go.
+        held = {} if self.last is None else self.last.metadata.get("_digests", {})
+        gone = set(held) - set(self.digests)
         for block in self.inputs.blocks(since):
             parts = segments(self.inputs.of_block(block, self.step.lookback), block, self.step.lookback)
             if not parts:

@@ -223,6 +223,20 @@ def test_blocks_whose_bars_are_gone_are_removed(nightly: tuple[Market, Nightly])
     assert assets.tiny.lake.read(table_name(assets.spec), "EURUSD").equals(assets.full())
 
 
+def test_another_basis_makes_all_anew_and_leaves_no_old_block(nightly: tuple[Market, Nightly]) -> None:
+    market, assets = nightly
+    market.night(HOURS_A_NIGHT * FIRST_NIGHT)
+    assert assets.run()["plain"] == ["2018-01", "2018-02"]
+    market.bars["EURUSD"] = [row for row in market.bars["EURUSD"] if row["trading_date"] < date(2018, 2, 1)]
+    market._commit()
+    (_, plain) = steps(assets.spec)
+    inputs = assets._inputs([plain])
+    inputs.spec = inputs.spec.model_copy(update={"calendar": "24x7"})
+    made = {block: len(rows) for block, rows in StageUpdate(plain, inputs, assets._last("plain")).blocks()}
+    assert made == {"2018-01": made["2018-01"], "2018-02": 0}
+    assert made["2018-01"] > 0
+
+
 def test_a_block_read_for_itself_gives_the_bits_of_the_whole(nightly: tuple[Market, Nightly]) -> None:
     market, assets = nightly
     for _ in range(4):
