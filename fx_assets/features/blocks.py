@@ -44,10 +44,13 @@ def period_of(frequency: Frequency) -> Period:
 
 
 class Rows(NamedTuple):
-    """Bars by time, (n,) each: `usable` is the end of a bar, or the later moment at which it was first known."""
+    """Bars by time, (n,) each: `usable` is the end of a bar, or the later moment at which it was first known.
+
+    `observed` is the moment of the market that its price is of: a fixing's lies hours before its end.
+    """
 
     time: Micros
-    end: Micros
+    observed: Micros
     usable: Micros
     dates: NDArray[np.datetime64]
 
@@ -78,7 +81,7 @@ class Inputs:
         said = self.own.take(self.own.said)
         first = said.first
         usable = np.maximum(said.end, said.known_at)
-        return Rows(said.time[first], said.end[first], usable[first], said.dates[first])
+        return Rows(said.time[first], said.observed[first], usable[first], said.dates[first])
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +98,7 @@ def segments(inputs: Inputs, block: str, lookback: int) -> list[Segment]:
 
     Rows that have fewer than `lookback` rows before them are left out: the history begins there.
     """
-    time, end, usable, own_dates = inputs.rows
+    time, observed, usable, own_dates = inputs.rows
     begin, until = (np.datetime64(day, "D") for day in dates_of(block))
     a, b = int(np.searchsorted(own_dates, begin, "left")), int(np.searchsorted(own_dates, until, "right"))
     if a == b:
@@ -114,7 +117,7 @@ def segments(inputs: Inputs, block: str, lookback: int) -> list[Segment]:
         since = min(int(view.time[rows - lookback]) for (view, _), rows in zip(found, before, strict=True))
         low = int(np.searchsorted(time, since))
         found = _views(inputs.own, time[low:b], usable[low:b], a - low)
-    place = _Beside(inputs, end[low:b], usable[low:b])
+    place = _Beside(inputs, observed[low:b], usable[low:b])
     result = []
     for view, chosen in found:
         at = np.searchsorted(view.time, time[low + chosen])
@@ -150,12 +153,16 @@ def _views(own: Versions, time: Micros, usable: Micros, first: int) -> list[tupl
 
 
 class _Beside:
-    """What stood beside the bars of a stretch: the same for every view of it."""
+    """What stood beside the bars of a stretch: the same for every view of it.
 
-    def __init__(self, inputs: Inputs, ends: Micros, usable: Micros) -> None:
+    Nothing here observed the market after the moment that a bar's own price is of, although it may be known when that
+    bar is: beside a fixing of 14:10, a price or a mood of the same evening would foretell the next fixing, untradeably.
+    """
+
+    def __init__(self, inputs: Inputs, observed: Micros, usable: Micros) -> None:
         self._inputs = inputs
-        self._others = {name: newest_known(rows, ends, usable) for name, rows in inputs.others.items()}
-        self._exog = {name: newest_known(rows, ends, usable) for name, rows in inputs.exog.items()}
+        self._others = {name: newest_known(rows, observed, usable) for name, rows in inputs.others.items()}
+        self._exog = {name: newest_known(rows, observed, observed) for name, rows in inputs.exog.items()}
 
     def frame(self, bars: Versions, rows: NDArray[np.int64]) -> Frame:
         """`bars` as a frame; `rows`: their numbers in the stretch."""

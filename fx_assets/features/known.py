@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from fx_assets.features.errors import FeatureError
 from fx_assets.features.frames import FloatArray
+from fx_assets.timegrid.trading_dates import fixing_time
 
 Micros = NDArray[np.int64]
 _UTC = pa.timestamp("us", tz="UTC")
@@ -20,12 +24,14 @@ _UTC = pa.timestamp("us", tz="UTC")
 class Versions:
     """Every version of every row of one series, by `time` and `known_at`; arrays (n,), times in microseconds UTC.
 
-    `end`: when what the row describes was over; `dates`: its trading date (datetime64[D], NaT where it has none);
+    `end`: when what the row describes was over; `observed`: the moment of the market that its price is of, the same but
+    for a fixing, whose bar ends hours later; `dates`: its trading date (datetime64[D], NaT where it has none);
     `said`: False where the version takes the row back. Of versions known at once only the last is here.
     """
 
     time: Micros
     end: Micros
+    observed: Micros
     known_at: Micros
     dates: NDArray[np.datetime64]
     said: NDArray[np.bool_]
@@ -43,7 +49,13 @@ class Versions:
         """Some of the versions, in order."""
         columns = {name: values[rows] for name, values in self.columns.items()}
         return Versions(
-            self.time[rows], self.end[rows], self.known_at[rows], self.dates[rows], self.said[rows], columns
+            self.time[rows],
+            self.end[rows],
+            self.observed[rows],
+            self.known_at[rows],
+            self.dates[rows],
+            self.said[rows],
+            columns,
         )
 
 
@@ -60,6 +72,7 @@ def versions_of(table: pa.Table, columns: tuple[str, ...], *, value: str = "clos
     found = Versions(
         time,
         ends,
+        _observed(table, ends),
         known,
         _dates(table),
         np.asarray(table.column(value).is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_),
@@ -77,15 +90,12 @@ def versions_of(table: pa.Table, columns: tuple[str, ...], *, value: str = "clos
     return found
 
 
-def newest_known(rows: Versions, ends: Micros, when: Micros) -> NDArray[np.int64]:
-    """(m,): number of the newest row that was over at `ends` and known at `when`; -1 where there was none.
-
-    `ends` (m,), `when` (m,) at `ends` or later.
-    """
+def newest_known(rows: Versions, until: Micros, when: Micros) -> NDArray[np.int64]:
+    """(m,): number of the newest row that observed the market at `until` at the latest, known at `when`; else -1."""
     if rows.said.all() and rows.first.all() and (rows.known_at <= rows.end).all():
-        return np.asarray(np.searchsorted(rows.end, ends, side="right") - 1, dtype=np.int64)
-    # Versions enter one by one as they become known; `held` are the ends of the rows that stand then, in order.
-    result = np.full(len(ends), -1, dtype=np.int64)
+        return np.asarray(np.searchsorted(rows.observed, until, side="right") - 1, dtype=np.int64)
+    # Versions enter one by one as they become known; `held` are the moments of the rows that stand then, in order.
+    result = np.full(len(until), -1, dtype=np.int64)
     entering = np.argsort(rows.known_at, kind="stable")
     held: list[int] = []
     current: dict[int, int] = {}
@@ -93,16 +103,16 @@ def newest_known(rows: Versions, ends: Micros, when: Micros) -> NDArray[np.int64
     for query in np.argsort(when, kind="stable"):
         while position < len(entering) and rows.known_at[entering[position]] <= when[query]:
             row = int(entering[position])
-            end = int(rows.end[row])
+            moment = int(rows.observed[row])
             if not rows.said[row]:
-                if current.pop(end, None) is not None:
-                    held.remove(end)
+                if current.pop(moment, None) is not None:
+                    held.remove(moment)
             else:
-                if end not in current:
-                    insort(held, end)
-                current[end] = row
+                if moment not in current:
+                    insort(held, moment)
+                current[moment] = row
             position += 1
-        place = bisect_right(held, int(ends[query]))
+        place = bisect_right(held, int(until[query]))
         if place:
             result[query] = current[held[place - 1]]
     return result
@@ -113,6 +123,25 @@ def _micros(table: pa.Table, name: str) -> Micros:
     if column.null_count:
         raise FeatureError(f"{column.null_count} of {len(column)} rows have no {name!r}: materialize them again")
     return np.asarray(column.cast(_UTC).cast(pa.int64()).to_numpy(), dtype=np.int64)
+
+
+def _observed(table: pa.Table, ends: Micros) -> Micros:
+    """`ends`, and of fixings the moment that they are of."""
+    if "kind" not in table.column_names:
+        return ends
+    fixing = pc.equal(table.column("kind"), "fixing").to_numpy()
+    if not fixing.any():
+        return ends
+    days = table.column("trading_date").to_pylist()
+    return np.array(
+        [_fixing(day) if fixed else end for day, fixed, end in zip(days, fixing, ends.tolist(), strict=True)],
+        dtype=np.int64,
+    )
+
+
+@lru_cache(maxsize=20_000)
+def _fixing(day: date) -> int:
+    return round(fixing_time(day).timestamp() * 1e6)
 
 
 def _dates(table: pa.Table) -> NDArray[np.datetime64]:

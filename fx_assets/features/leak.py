@@ -139,24 +139,29 @@ def _drawn(
     return found
 
 
+def _moment_of(inputs: Inputs, time: int) -> int:
+    """The moment of the market that the bar's own price is of: nothing beside it may be of a later one."""
+    return int(inputs.rows.observed[np.searchsorted(inputs.rows.time, time)])
+
+
 def _changed(inputs: Inputs, time: int, moment: int, rng: np.random.Generator, change: _Change) -> Inputs:
     return replace(
         inputs,
-        own=change(inputs.own, time, moment, rng),
-        others={name: change(rows, None, moment, rng) for name, rows in inputs.others.items()},
-        exog={name: change(rows, None, moment, rng) for name, rows in inputs.exog.items()},
+        own=change(inputs.own, _moment_of(inputs, time), moment, rng),
+        others={name: change(rows, _moment_of(inputs, time), moment, rng) for name, rows in inputs.others.items()},
+        exog={name: change(rows, None, _moment_of(inputs, time), rng) for name, rows in inputs.exog.items()},
     )
 
 
-def _hidden(rows: Versions, time: int | None, moment: int) -> NDArray[np.bool_]:
-    """What nobody could know at `moment`; of the pair itself also the bars after `time`."""
+def _hidden(rows: Versions, until: int | None, moment: int) -> NDArray[np.bool_]:
+    """What nobody could know at `moment`, and prices of the market after `until`."""
     hidden = rows.known_at > moment
-    return hidden if time is None else hidden | (rows.time > time)
+    return hidden if until is None else hidden | (rows.observed > until)
 
 
-def _noisy(rows: Versions, time: int | None, moment: int, rng: np.random.Generator) -> Versions:
+def _noisy(rows: Versions, until: int | None, moment: int, rng: np.random.Generator) -> Versions:
     """What is hidden, times noise: of each column another, for a ratio of two would not notice the same."""
-    hidden = _hidden(rows, time, moment)
+    hidden = _hidden(rows, until, moment)
     columns = {}
     for name, values in rows.columns.items():
         factors = np.exp(NOISE * rng.standard_normal(len(rows)))
@@ -164,13 +169,14 @@ def _noisy(rows: Versions, time: int | None, moment: int, rng: np.random.Generat
     return replace(rows, columns=columns)
 
 
-def _falsified(rows: Versions, time: int | None, moment: int, rng: np.random.Generator) -> Versions:
+def _falsified(rows: Versions, until: int | None, moment: int, rng: np.random.Generator) -> Versions:
     """Some of what is not hidden is corrected by noise or taken back, a second after `moment`."""
-    false = np.flatnonzero(~_hidden(rows, time, moment) & (rng.random(len(rows)) < FALSE_CORRECTIONS))
+    false = np.flatnonzero(~_hidden(rows, until, moment) & (rng.random(len(rows)) < FALSE_CORRECTIONS))
     factors = np.exp(NOISE * rng.standard_normal(len(false)))
     made = Versions(
         time=np.append(rows.time, rows.time[false]),
         end=np.append(rows.end, rows.end[false]),
+        observed=np.append(rows.observed, rows.observed[false]),
         known_at=np.append(rows.known_at, np.full(len(false), moment + _SECOND)),
         dates=np.append(rows.dates, rows.dates[false]),
         said=np.append(rows.said, rng.random(len(false)) < 0.5),
@@ -180,12 +186,12 @@ def _falsified(rows: Versions, time: int | None, moment: int, rng: np.random.Gen
 
 
 def _cut(inputs: Inputs, time: int, moment: int) -> Inputs:
-    own = inputs.own
+    until = _moment_of(inputs, time)
     return replace(
         inputs,
-        own=own.take((own.known_at <= moment) & (own.time <= time)),
-        others={name: rows.take(rows.known_at <= moment) for name, rows in inputs.others.items()},
-        exog={name: rows.take(rows.known_at <= moment) for name, rows in inputs.exog.items()},
+        own=inputs.own.take(~_hidden(inputs.own, until, moment)),
+        others={name: rows.take(~_hidden(rows, until, moment)) for name, rows in inputs.others.items()},
+        exog={name: rows.take(~_hidden(rows, None, until)) for name, rows in inputs.exog.items()},
     )
 
 

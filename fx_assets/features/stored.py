@@ -18,7 +18,7 @@ from fx_assets.storage.errors import NoData
 from fx_assets.storage.lake import Lake, Snapshot
 from fx_assets.timegrid.blocks import block_of, dates_of
 
-_TIMES = ("time", "end", "known_at", "trading_date")
+_TIMES = ("time", "end", "known_at", "trading_date", "kind")
 
 
 def bars_table(frequency: str) -> str:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 from typing import Literal, NamedTuple
-from zoneinfo import ZoneInfo
 
 from fx_assets.timegrid.calendars import TradingCalendar
-from fx_assets.timegrid.trading_dates import bar_end
+from fx_assets.timegrid.trading_dates import bar_end, fixing_time
 
 KindOfPrice = Literal["fixing", "bar"]
-
-# The ECB's concertation begins at 14:10 Central European Time; the rate is of that moment, although
-# it is published at about 16:00 (www.ecb.europa.eu, "Euro foreign exchange reference rates").
-FIXING_CLOCK = ZoneInfo("Europe/Berlin")
-FIXING_TIME = time(14, 10)
 
 
 class Target(NamedTuple):
@@ -27,7 +21,7 @@ class Target(NamedTuple):
 def price_set_at(day: date, kind_of_price: KindOfPrice) -> datetime:
     """Instant at which the price of trading date `day` is set, UTC: the fixing, or the end of the bar."""
     if kind_of_price == "fixing":
-        return datetime.combine(day, FIXING_TIME, FIXING_CLOCK).astimezone(UTC)
+        return fixing_time(day)
     if kind_of_price == "bar":
         return bar_end(day)
     raise ValueError(f"kind of price {kind_of_price!r} is unknown; expected fixing or bar")

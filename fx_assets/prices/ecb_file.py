@@ -16,12 +16,11 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
 
 from fx_assets.specs.problems import nearest
+from fx_assets.timegrid.trading_dates import FRANKFURT, fixing_time
 
-BERLIN = ZoneInfo("Europe/Berlin")
-_SNAPSHOT, _PUBLISHED = time(14, 10), time(16, 0)
+_PUBLISHED = time(16, 0)
 MAX_BYTES = 64 * 1024 * 1024
 _FUTURE = timedelta(minutes=5)
 _LARGEST_RATE = 1e9  # the Turkish lira of 2004 stood at 1.9e6
@@ -60,14 +59,9 @@ class Fixings:
     replaced: int = 0
 
 
-def fixing_time(day: date) -> datetime:
-    """What a reference rate describes: the market at 14:10 in Frankfurt, as UTC (14:15 until 2016-06)."""
-    return datetime.combine(day, _SNAPSHOT, BERLIN).astimezone(UTC)
-
-
 def publication_time(day: date) -> datetime:
     """From when a reference rate is known: about 16:00 in Frankfurt, as UTC (earlier until 2016-06)."""
-    return datetime.combine(day, _PUBLISHED, BERLIN).astimezone(UTC)
+    return datetime.combine(day, _PUBLISHED, FRANKFURT).astimezone(UTC)
 
 
 def read_fixings(data: bytes, base: str, quote: str, *, name: str, now: datetime) -> Fixings:

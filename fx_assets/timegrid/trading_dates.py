@@ -12,7 +12,9 @@ from zoneinfo import ZoneInfo
 from fx_assets.timegrid.calendars import TradingCalendar
 
 NEW_YORK = ZoneInfo("America/New_York")
+FRANKFURT = ZoneInfo("Europe/Berlin")
 ROLL = time(17)
+_FIXING = time(14, 10)
 _TO_MIDNIGHT = timedelta(hours=7)
 _DAY = timedelta(days=1)
 
@@ -35,6 +37,14 @@ def bar_starts(dates: Sequence[date]) -> list[datetime]:
 def bar_ends(dates: Sequence[date]) -> list[datetime]:
     """`bar_end` of each of `dates`, in their order."""
     return [bar_end(day) for day in dates]
+
+
+def fixing_time(trading_date: date) -> datetime:
+    """What a reference rate describes: the market at 14:10 in Frankfurt, as UTC (14:15 until 2016-06).
+
+    Source: www.ecb.europa.eu, "Euro foreign exchange reference rates".
+    """
+    return datetime.combine(trading_date, _FIXING, FRANKFURT).astimezone(UTC)
 
 
 def trading_date_of(t: datetime) -> date:

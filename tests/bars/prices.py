@@ -11,14 +11,14 @@ from typing import Any
 
 import polars as pl
 
-from fx_assets.prices.ecb_file import fixing_time, publication_time
+from fx_assets.prices.ecb_file import publication_time
 from fx_assets.prices.schema import RAW_SCHEMA, TICK_SCHEMA, conform, polars_schema
 from fx_assets.prices.sources.base import source
 from fx_assets.settings import Settings
 from fx_assets.specs.schema import Frequency
 from fx_assets.timegrid.calendars import CalendarName
 from fx_assets.timegrid.frequencies import seconds_of
-from fx_assets.timegrid.trading_dates import bar_end, bar_start, trading_date_of
+from fx_assets.timegrid.trading_dates import bar_end, bar_start, fixing_time, trading_date_of
 from tests.prices.conftest import answer_of, pair, request
 
 FIRST = date(2026, 10, 1)

@@ -16,7 +16,7 @@ from fx_assets.features.errors import FeatureError
 from fx_assets.features.pipeline import build, stage_schema
 from fx_assets.features.sets import steps
 from fx_assets.storage.two_times import current_rows
-from tests.features.conftest import SetMaker, add_stage, closes, corrected, daily, inputs_of
+from tests.features.conftest import UTC, SetMaker, add_stage, closes, corrected, daily, inputs_of
 
 DAY = timedelta(days=1)
 # Daily bars from autumn 2009 on: two calendar years and so two blocks.
@@ -174,6 +174,29 @@ def test_others_and_exogenous_values_are_those_known_at_each_bar(make_set: SetMa
     table = build(inputs, make_set(beside={}, outside={}))
     assert table.column("beside").to_pylist() == [100.0, 101.0, 101.0, 103.0, 104.0, 105.0, 106.0, 107.0]
     assert table.column("outside").to_pylist()[:6] == [1.0, 1.0, 3.0, 3.0, 4.0, 4.0]
+
+
+def test_beside_a_fixing_stands_nothing_that_saw_the_market_after_it(make_set: SetMaker, registry: Any) -> None:
+    del registry
+    add_stage("fixed", whole=lambda f: f.others["USDJPY"], missing=True, reads_pairs=("USDJPY",))
+    add_stage("traded", whole=lambda f: f.others["GBPUSD"], missing=True, reads_pairs=("GBPUSD",))
+    add_stage("mood", whole=lambda f: f.exog["mood/CNN"], missing=True, reads_exog=("mood/CNN",))
+    bars = daily(closes(4), FIRST)
+    fixings = bars.append_column("kind", pa.array(["fixing"] * 4))
+    numbers = bars.set_column(bars.column_names.index("close"), "close", pa.array([10.0, 11.0, 12.0, 13.0]))
+    # A rate of 14:10 Berlin; its bar ends at 17:00 New York, as those of the traded pair and an index of 16:30 do.
+    known = pa.array([end - timedelta(minutes=30) for end in bars.column("end").to_pylist()], UTC)
+    mood = numbers.rename_columns({"close": "value"}).set_column(2, "known_at", known)
+    others = {"USDJPY": numbers.append_column("kind", fixings.column("kind")), "GBPUSD": numbers}
+    spec = make_set(fixed={}, traded={}, mood={})
+    rows = build(inputs_of(fixings, others=others, exog={"mood/CNN": mood}), spec)
+    assert rows.column("fixed").to_pylist() == [10.0, 11.0, 12.0, 13.0]
+    for name in ("traded", "mood"):
+        assert str(rows.column(name).to_pylist()) == "[nan, 10.0, 11.0, 12.0]"
+    # Beside a bar that ends when they do, they are known.
+    rows = build(inputs_of(bars, others=others, exog={"mood/CNN": mood}), spec)
+    for name in ("fixed", "traded", "mood"):
+        assert rows.column(name).to_pylist() == [10.0, 11.0, 12.0, 13.0]
 
 
 def test_another_pairs_close_from_before_the_frame_does_not_count(make_set: SetMaker, registry: Any) -> None:

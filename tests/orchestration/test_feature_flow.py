@@ -131,8 +131,10 @@ def test_exogenous_values_have_to_be_there_and_are_joined_as_of(on_csv: WholeNig
     table = on_csv.tiny.lake.read(stage_table(on_csv.catalog.features["moody"], step), "EURUSD")
     level = next(column.name for column in step.columns if column.sources == ("exog/fear_greed/CNN",))
     values = [value for value in table.column(level).to_pylist() if value == value]
-    # CNN's value of a date is known at 16:30 New York, before its bar ends; three dates, then the last one stays.
     assert values[:4] == [41.0, 52.0, 44.0, 44.0]
+    # CNN's value of a date is known at 16:30 New York: before its bar ends, and hours after the fixing of that date.
+    moment = table.column("trading_date")[table.num_rows - len(values)].as_py()
+    assert moment == trading_days(datetime.now(UTC))[-29]
     run = runs(on_csv)[-1]
     lineage = run.materialized["features/moody/indicators"]["dagster/column_lineage"]
     assert lineage.deps_by_column[level][0].asset_key == dg.AssetKey(["exog", "fear_greed"])

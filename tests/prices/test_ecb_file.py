@@ -13,10 +13,10 @@ from fx_assets.prices.ecb_file import (
     EcbFileError,
     Fixings,
     check_is_ecb_file,
-    fixing_time,
     publication_time,
     read_fixings,
 )
+from fx_assets.timegrid.trading_dates import fixing_time
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HEADER = "Date,USD,JPY,BGN,\n"

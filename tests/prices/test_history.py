@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fx_assets.prices.ecb_file import fixing_time, publication_time
+from fx_assets.prices.ecb_file import publication_time
 from fx_assets.prices.history import current_view, last_said, merge, view_at
 from fx_assets.prices.schema import PRICE_COLUMNS, RAW_SCHEMA, TICK_SCHEMA, polars_schema
+from fx_assets.timegrid.trading_dates import fixing_time
 
 FIRST = date(2026, 10, 1)
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -15,12 +15,13 @@ from pydantic import Field
 from fx_assets.prices.batch import Batch, Form
 from fx_assets.prices.download import RetryPolicy, shown
 from fx_assets.prices.ecb_download import ask, kept_file, written
-from fx_assets.prices.ecb_file import MAX_BYTES, EcbFileError, Fixings, fixing_time, publication_time, read_fixings
+from fx_assets.prices.ecb_file import MAX_BYTES, EcbFileError, Fixings, publication_time, read_fixings
 from fx_assets.prices.files import InputFile, input_files
 from fx_assets.prices.sources.base import Feed, PriceSource, Request, SourceError
 from fx_assets.prices.sources.from_files import find_files
 from fx_assets.specs.schema import SourceSpec, Strict
 from fx_assets.timegrid.calendars import CalendarName
+from fx_assets.timegrid.trading_dates import fixing_time
 
 if TYPE_CHECKING:
     import polars as pl
