@@ -65,6 +65,7 @@ def write_bars(root: Path, rows: int) -> None:
             "end": ends,
             "known_at": ends,
             "trading_date": pa.array(days),
+            "kind": pa.array(["bar"] * rows),
             "close": pa.array(close),
         }
     )
