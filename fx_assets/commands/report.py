@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from fx_assets.features.stored import bars_table
 from fx_assets.forecasting.champion import champion_of
 from fx_assets.forecasting.charts import decimals, fan_chart
 from fx_assets.forecasting.document import ForecastDocument, HorizonForecast, with_evaluation
@@ -173,7 +174,7 @@ def _chart(stores: Stores, settings: Settings, catalog: Catalog, pair: str) -> I
             path = settings.charts_path / f"{pair}.png"
             if not _drawn_today(path, document):
                 path.write_bytes(
-                    fan_chart(current_rows(stores.lake.read(f"bars/{document.frequency}", pair)), document)
+                    fan_chart(current_rows(stores.lake.read(bars_table(document.frequency), pair)), document)
                 )
             yield path
 

@@ -9,7 +9,7 @@ from fx_assets.features.pictures.of_set import set_pictures
 from fx_assets.features.quality import CHECKS, check_features
 from fx_assets.features.sampling import sample_of
 from fx_assets.features.sets import Step
-from fx_assets.features.stored import StoredInputs, states_of
+from fx_assets.features.stored import StoredInputs, bars_table
 from fx_assets.features.update import SetUpdate, StageUpdate
 from fx_assets.features.version import CODE_VERSION
 from fx_assets.orchestration import keys, partitions
@@ -51,9 +51,8 @@ def _stage(spec: FeatureSetSpec, step: Step, catalog: Catalog) -> dg.AssetsDefin
     )
     def features(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Event]:
         stores, pair = lake, catalog.pairs[context.partition_key]
-        own = require_state(stores, f"bars/{spec.frequency}", pair.pair, source)
+        require_state(stores, bars_table(spec.frequency), pair.pair, source)
         inputs = StoredInputs(stores.lake, pair, catalog.pairs_with(spec.frequency), [step], spec.frequency)
-        seen = (own.content_hash, states_of(stores.lake, spec.frequency, inputs.others), inputs.exog_hashes())
 
         def compute(last: State | None) -> BlockDraft:
             update = StageUpdate(step, inputs, last)
@@ -65,7 +64,7 @@ def _stage(spec: FeatureSetSpec, step: Step, catalog: Catalog) -> dg.AssetsDefin
             stores,
             table=table,
             pair=pair.pair,
-            fingerprint=fingerprint(step.hash, pair.calendar, *seen),
+            fingerprint=fingerprint(step.hash, pair.calendar, inputs.bar_blocks(), inputs.exog_hashes),
             compute=compute,
         )
 

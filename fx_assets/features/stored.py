@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
+from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -52,6 +53,7 @@ class StoredInputs:
         self._groups = {name: _group(lake, name) for name in self.exog}
         self._held: dict[tuple[str, str], pa.Table] = {}
         self._series: dict[str, Versions] = {}
+        self._made: tuple[dict[str, list[str]], Inputs] | None = None
 
     def bar_blocks(self) -> dict[str, dict[str, str]]:
         """By pair, its own first: blocks of bars, each with its content hash."""
@@ -76,18 +78,24 @@ class StoredInputs:
             used.insert(0, earlier.pop())
             table = self._read(pair, used)
         since = dates_of(used[0])[0] if used else first
-        beside = {name: self._read(name, self._overlapping(name, since, last)) for name in self.others}
-        # Blocks come in order: what lies before this one's bars is not asked for again.
-        self._held = {key: rows for key, rows in self._held.items() if dates_of(key[1])[1] >= since}
-        return Inputs(
+        read = {pair: used, **{name: self._overlapping(name, since, last) for name in self.others}}
+        # Neighbouring blocks of features are often made of the same blocks of bars.
+        if self._made is not None and self._made[0] == read:
+            return self._made[1]
+        inputs = Inputs(
             pair=pair,
             frequency=self.frequency,
             calendar=self.spec.calendar,
             own=versions_of(table, self._columns),
-            others={name: versions_of(rows, ("close",)) for name, rows in beside.items()},
+            others={name: versions_of(self._read(name, read[name]), ("close",)) for name in self.others},
             exog={name: self._exog(name) for name in self.exog},
         )
+        # Blocks come in order: what lies before this one's bars is not asked for again.
+        self._held = {key: rows for key, rows in self._held.items() if dates_of(key[1])[1] >= since}
+        self._made = read, inputs
+        return inputs
 
+    @cached_property
     def exog_hashes(self) -> dict[str, str]:
         """Content hash of each series."""
         hashes = {}
@@ -127,12 +135,6 @@ class StoredInputs:
             return table
         column = table.column("known_at")
         return table.filter(pc.less_equal(column, pa.scalar(self._when, column.type)))
-
-
-def states_of(lake: Lake, frequency: str, pairs: Sequence[str]) -> Mapping[str, str]:
-    """Content hash of each pair's bars; empty for one that has none yet."""
-    found = {pair: lake.state(bars_table(frequency), pair) for pair in pairs}
-    return {pair: "" if state is None else state.content_hash for pair, state in found.items()}
 
 
 def _steady_before(table: pa.Table, first: date) -> int:

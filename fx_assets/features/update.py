@@ -83,7 +83,7 @@ class StageUpdate:
             "ms_per_1000_rows": cost,
             "_basis": self.basis,
             "_bars": self.inputs.bar_blocks(),
-            "_exog": self.inputs.exog_hashes(),
+            "_exog": self.inputs.exog_hashes,
             "_digests": self.digests,
             "_rows": self.rows,
         }
@@ -95,7 +95,7 @@ class StageUpdate:
 
     def _since(self, known: Mapping[str, Any]) -> date:
         """The first date whose features may have changed: those after it see it within their look-back."""
-        if not known or known["_exog"] != self.inputs.exog_hashes():
+        if not known or known["_exog"] != self.inputs.exog_hashes:
             return date.min
         changed = [
             dates_of(block)[0]

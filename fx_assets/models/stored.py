@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fx_assets.features import stored
 from fx_assets.features.sets import feature_schema, schema_hash, table_name
 from fx_assets.models.base import BasePredictor
 from fx_assets.models.inputs import PairHistory, history
@@ -20,7 +21,7 @@ from fx_assets.storage.two_times import current_rows
 
 def bars_table(spec: ModelSpec) -> str:
     """Lake table of the bars a model reads."""
-    return f"bars/{spec.frequency}"
+    return stored.bars_table(spec.frequency)
 
 
 def features_table(spec: ModelSpec, features: Mapping[str, FeatureSetSpec]) -> str | None:

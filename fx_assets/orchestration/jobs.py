@@ -19,7 +19,7 @@ def build(catalog: Catalog) -> list[Job]:
     """All jobs of a catalog: one over all pairs, one or two for each other model, and freshness."""
     return [
         _pairs_job(catalog),
-        *([_crossing_job(catalog)] if nights.has_crossing(catalog) else []),
+        *([_crossing_job(catalog)] if catalog.crossing else []),
         *(
             dg.define_asset_job(
                 keys.exog_job(group),

@@ -78,11 +78,6 @@ def is_shared(spec: ModelSpec) -> bool:
     return spec.scope == "pair" and spec.pairs == "all"
 
 
-def has_crossing(catalog: Catalog) -> bool:
-    """Whether features of one pair wait for the bars of others, and so for a wave of their own."""
-    return bool(catalog.crossing)
-
-
 def waves(catalog: Catalog, night: date, pairs: Iterable[str]) -> tuple[tuple[Launch, ...], ...]:
     """The launches of a night for `pairs` (those whose source's calendar was open), wave by wave.
 
@@ -91,7 +86,7 @@ def waves(catalog: Catalog, night: date, pairs: Iterable[str]) -> tuple[tuple[La
     """
     wanted = tuple(pair for pair in catalog.pairs if pair in set(pairs))
     first = [(PAIRS_JOB, pair) for pair in wanted]
-    crossing = [(CROSSING_JOB, pair) for pair in wanted] if has_crossing(catalog) else []
+    crossing = [(CROSSING_JOB, pair) for pair in wanted] if catalog.crossing else []
     listed: list[tuple[str, str | None]] = []
     last: list[tuple[str, str | None]] = []
     for spec in nightly_models(catalog):

@@ -16,6 +16,7 @@ from fx_assets.models.registry import predictor_class
 from fx_assets.specs.schema import FeatureSetSpec, ModelSpec, Target
 from fx_assets.timegrid.windows import EvaluationWindow
 from fx_assets.training.features import fit_features, target
+from fx_assets.training.records import TrainedModel
 from fx_assets.training.trainers import train_here
 from tests.training.helpers import cuts, market, replace, spec
 
@@ -74,20 +75,22 @@ def test_targets_are_what_follows_a_row(aim: Target) -> None:
     assert target(aim, 3, history, rows) == pytest.approx(np.array(expected) * 1e4, abs=1e-7)
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    model, history = spec(training={"max_epochs": 1}), with_features(market())
-    scratch = tmp_path_factory.mktemp("scratch")
-    made = train_here(
+def train_on(model: ModelSpec, history: PairHistory, features: FeatureSetSpec, scratch: Path) -> TrainedModel:
+    return train_here(
         model,
         {"EURUSD": history},
         window=cuts(history, model),
         scratch=scratch,
         seed=1,
         progress=lambda _: None,
-        features=SELECTED,
+        features=features,
     )
-    return model, history, made
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    model, history = spec(training={"max_epochs": 1}), with_features(market())
+    return model, history, train_on(model, history, SELECTED, tmp_path_factory.mktemp("scratch"))
 
 
 def test_a_checkpoint_brings_its_selection_and_fills_gaps(trained: Any) -> None:
@@ -123,12 +126,4 @@ def test_gaps_that_nothing_fills_name_the_feature_and_the_remedy(tmp_path: Path)
     model, history = spec(), with_features(market())
     bare = SELECTED.model_copy(update={"stages": SELECTED.stages[:1]})
     with pytest.raises(InsufficientHistory, match=r"feature volatility_5 is missing in \d+ of 1300 rows; end the set"):
-        train_here(
-            model,
-            {"EURUSD": history},
-            window=cuts(history, model),
-            scratch=tmp_path,
-            seed=1,
-            progress=lambda _: None,
-            features=bare,
-        )
+        train_on(model, history, bare, tmp_path)

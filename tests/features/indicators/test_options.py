@@ -15,16 +15,9 @@ from fx_assets.features.indicators.declared import Periodic, Switch
 from fx_assets.features.stages.base import FIXING_COLUMNS
 from fx_assets.features.stages.indicators import INDICATORS, Indicators
 from fx_assets.settings import project_root
+from tests.features.conftest import CORE
 from tests.features.indicators.support import bars, computed, parsed
 
-CORE = {
-    "returns": [1, 5, 20],
-    "volatility": [5, 22],
-    "rsi": [14],
-    "ema_ratio": [20],
-    "bollinger": [20],
-    "macd": True,
-}
 PERIODIC = [name for name, made in INDICATORS.items() if isinstance(made, Periodic)]
 SWITCHES = [name for name, made in INDICATORS.items() if isinstance(made, Switch)]
 
