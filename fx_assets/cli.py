@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from fx_assets.commands import feature_reports, price_files
+from fx_assets.commands import bench, feature_reports, price_files, trials
 from fx_assets.commands.terminal import JsonOption, PairsOption, catalog_of, chosen_pairs, err, fail, out, print_json
 from fx_assets.settings import Settings, get_settings
 from fx_assets.specs.loader import Catalog
@@ -29,7 +29,9 @@ app.command()(price_files.convert)
 app.command()(price_files.ingest)
 app.command()(price_files.export)
 app.command()(feature_reports.probe)
+app.command()(trials.trials)
 app.add_typer(feature_reports.features)
+app.add_typer(bench.bench)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -35,6 +36,14 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path("var"), description="Everything that runs write")
     configs: Path = Field(default=Path("configs"), description="pairs/, features/, models/, dagster.yaml")
     control_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL; SQLite under home if unset")
+    search_url: SecretStr | None = Field(
+        default=None, description="SQLAlchemy URL of the trials of searches; SQLite under home if unset"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(default="cpu", description="Where networks train")
+    tracker: Literal["none", "mlflow", "wandb"] = Field(default="none", description="Who else records trainings")
+    mlflow_url: str | None = Field(default=None, description="MLflow tracking server; needs the extra [mlflow]")
+    wandb_mode: Literal["offline", "online"] = Field(default="offline", description="offline: files under home")
+    tracker_project: str = Field(default="fx-assets", description="MLflow experiment or Weights & Biases project")
     live: bool = Field(default=True, description="Whether sources may ask the network for newer prices")
     ecb_url: str = Field(
         default="https://www.ecb.europa.eu/stats/eurofxref/eurofxref-hist.zip",
@@ -84,6 +93,23 @@ class Settings(BaseSettings):
     def cache_path(self) -> Path:
         """Downloads; safe to delete."""
         return self.home / "cache"
+
+    @property
+    def resume_path(self) -> Path:
+        """Last whole epochs of trainings that were killed; safe to delete."""
+        return self.home / "resume"
+
+    @property
+    def tracking_path(self) -> Path:
+        """What trackers write offline."""
+        return self.home / "tracking"
+
+    @property
+    def search_database(self) -> str:
+        """SQLAlchemy URL of Optuna's own database."""
+        if self.search_url is not None:
+            return self.search_url.get_secret_value()
+        return f"sqlite:///{self.home / 'search.db'}"
 
     @property
     def dagster_home(self) -> Path:

@@ -134,6 +134,7 @@ class Forecaster:
             closes=values[:, 0].copy(),
             features=values[:, 1:].copy(),
             feature_names=loaded.predictor.columns[1:],
+            calendar=self.registry.catalog.pairs[asked.pair].calendar,
         )
         note = f"the rows came with the request; the last one is taken to be that of {last}"
         return Rows(rows, self._kind(spec, asked.pair), (note,))
@@ -154,7 +155,7 @@ class Forecaster:
                     known.column("time").slice(max(0, known.num_rows - spec.window)),
                     when=when,
                 )
-            rows = history(pair, known, features)
+            rows = history(pair, known, features, calendar=catalog.pairs[pair].calendar)
             corrected = _corrected_since(bars, known, when)
         except NotOnlineError as error:
             raise ProblemError(409, "features_not_stored", str(error)) from error

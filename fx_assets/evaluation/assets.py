@@ -58,7 +58,7 @@ def _scores(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
             pair=pair,
             fingerprint=fingerprint(version.version, data, CODE_VERSION),
             compute=lambda: _draft(
-                stores, spec, load_inputs(stores.lake, stores.artifacts, version, pair, spec, catalog.features)
+                stores, spec, load_inputs(stores.lake, stores.artifacts, version, pair, spec, catalog)
             ),
             mode="append",
         )

@@ -15,7 +15,7 @@ from fx_assets.forecasting.scores import SCORES_SCHEMA, summary
 from fx_assets.metrics.losses import covered, crps_quantiles
 from fx_assets.models.base import BasePredictor
 from fx_assets.models.calibration import DENSE_LEVELS
-from fx_assets.models.inputs import FloatArray, InsufficientHistory, PairHistory
+from fx_assets.models.inputs import FloatArray, InsufficientHistory, PairHistory, windows
 from fx_assets.models.manifest import Manifest
 from fx_assets.models.results import Prediction
 from fx_assets.specs.schema import ModelSpec
@@ -87,7 +87,7 @@ def score_holdout(
         raise InsufficientHistory(f"{history.pair}: no test origin after {window.validate_until:%Y-%m-%d} to score")
     # Shorter horizons have every origin of the longer ones: each window is predicted once.
     origins = scored[min(scored)]
-    prediction = predictor.predict(np.stack([history.window(int(i), spec.window) for i in origins]))
+    prediction = predictor.predict(*windows(history, origins, spec))
     dense = _dense(predictor, history.pair, prediction)
     sigma = training_sigma(baseline or history, window)
     tables = [

@@ -66,7 +66,7 @@ def _forecast(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
             compute=lambda: _draft(
                 stores,
                 pair,
-                load_inputs(stores.lake, stores.artifacts, version, pair.pair, spec, catalog.features),
+                load_inputs(stores.lake, stores.artifacts, version, pair.pair, spec, catalog),
                 champion,
                 context.run.run_id,
             ),

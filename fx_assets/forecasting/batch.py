@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
 
 from fx_assets.forecasting.document import (
     UNTESTED_NOTE,
@@ -18,7 +21,7 @@ from fx_assets.models.base import BasePredictor
 from fx_assets.models.inputs import PairHistory, check_gap
 from fx_assets.models.manifest import Manifest
 from fx_assets.models.results import Distribution
-from fx_assets.specs.schema import PairSpec
+from fx_assets.specs.schema import ModelSpec, PairSpec
 from fx_assets.timegrid.calendars import calendar
 
 
@@ -50,7 +53,7 @@ def issue(
     window = history.window(row, spec.window)
     days = calendar(pair.calendar)
     check_gap(history, row, spec.window, days, pair.gap_limit)
-    distribution = predictor.run({"data": window.tolist()}, pair.pair)
+    distribution = predictor.run({"data": window.tolist(), **_ahead(history, row, spec)}, pair.pair)
     data_as_of: date = history.trading_dates[row].astype("datetime64[D]").item()
     end: datetime = history.ends[row].astype("datetime64[us]").item().replace(tzinfo=UTC)
     fresh = freshness(data_as_of, days, pair.freshness, now)
@@ -85,6 +88,11 @@ def issue(
             trained_until=manifest.trained_until,
         ),
     )
+
+
+def _ahead(history: PairHistory, row: int, spec: ModelSpec) -> dict[str, Any]:
+    ahead = history.ahead(np.array([row]), spec.horizon, spec.known_ahead)
+    return {} if ahead is None else {"ahead": ahead[0].tolist()}
 
 
 def _check_identity(predictor: BasePredictor, history: PairHistory, pair: PairSpec, manifest: Manifest) -> None:

@@ -33,11 +33,13 @@ from fx_assets.models.errors import (
     ModelOutputInvalid,
     NotLoaded,
 )
+from fx_assets.models.golden import GOLDEN, read_golden
 from fx_assets.models.identity import identity, unlike
 from fx_assets.models.inputs import FloatArray, PairHistory
 from fx_assets.models.params import PARAMS, Params, dump_params, read_json
 from fx_assets.models.results import Checkpoint, Distribution, LoadReport, Prediction, Row
-from fx_assets.models.validation import check_batch, parse_window
+from fx_assets.models.searched import found_spec
+from fx_assets.models.validation import check_ahead, check_batch, parse_window
 from fx_assets.specs.schema import ModelSpec, Strict
 
 if TYPE_CHECKING:
@@ -87,8 +89,13 @@ class BasePredictor(ABC):
     Hyperparameters: ClassVar[type[BaseModel]] = NoHyperparameters
     targets: ClassVar[frozenset[str]] = frozenset({"log_return"})
     scopes: ClassVar[frozenset[str]] = frozenset({"pair"})
-    uses_features: ClassVar[bool] = False
-    trainer: ClassVar[Literal["fit", "lightning"]] = "fit"
+    # What a kind can do; `registry.problems_of` holds every spec to it before anything is trained.
+    uses_features: ClassVar[bool] = False  # exogenous columns beside the close
+    uses_ahead: ClassVar[bool] = False  # `known_ahead`: the calendar of the bars to come
+    warm: ClassVar[bool] = False  # may go on from its newest version on new rows
+    trainer: ClassVar[Literal["fit", "lightning", "ensemble"]] = "fit"
+    # What its checkpoints are made with, as tags in Dagster's UI.
+    made_with: ClassVar[frozenset[str]] = frozenset({"numpy"})
     # "module:Class" of the network, imported only where it trains.
     network: ClassVar[str | None] = None
 
@@ -99,7 +106,8 @@ class BasePredictor(ABC):
         config = cls.Hyperparameters.model_config
         if config.get("extra") != "forbid" or not config.get("frozen"):
             raise TypeError(f"{cls.__qualname__}.Hyperparameters must forbid extra keys and be frozen; derive Strict")
-        if cls.trainer == "fit" and cls._fit is BasePredictor._fit:
+        fits = cls._fit is not BasePredictor._fit or cls._fit_files is not BasePredictor._fit_files
+        if cls.trainer == "fit" and not fits:
             raise TypeError(f"{cls.__qualname__} needs _fit(), or trainer = 'lightning' and a network")
         if cls.trainer == "lightning" and not cls.network:
             raise TypeError(f"{cls.__qualname__} has trainer 'lightning' and needs network = 'module:Class'")
@@ -158,7 +166,11 @@ class BasePredictor(ABC):
                     f"{self.spec.window} and horizon {self.spec.horizon} need {needed}. "
                     "Start the history earlier or shorten the window"
                 )
-        return {PARAMS: dump_params(self._fit(training, np.random.default_rng(seed)))}
+        return self._fit_files(training, np.random.default_rng(seed))
+
+    def _fit_files(self, histories: Mapping[str, PairHistory], rng: np.random.Generator) -> dict[str, bytes]:
+        """Hook for kinds whose checkpoint is more than `params.json`: all files of it."""
+        return {PARAMS: dump_params(self._fit(histories, rng))}
 
     def _fit(self, histories: Mapping[str, PairHistory], rng: np.random.Generator) -> dict[str, Any]:
         """Hook: parameters, as JSON, from histories that hold training rows only; chance only from `rng`."""
@@ -195,11 +207,14 @@ class BasePredictor(ABC):
             raise ModelMismatch(differences)
         fresh = type(self)(self.spec, self.columns, feature_schema=self.feature_schema)
         fresh.plan = self._read_plan(files)
+        fresh.hyperparameters = self.Hyperparameters.model_validate(found_spec(self.spec, files).hyperparameters)
         skipped = [*differences, *fresh._load(files, strict=strict)]
         if CALIBRATION in files:  # a model that is still being trained has none
             fresh.calibrations, left_out = read_calibrations(files, self.spec.horizon, strict=strict)
             skipped += left_out
         fresh._loaded = True
+        if GOLDEN in files and not skipped:  # what was loaded in part need not answer alike
+            fresh._check_golden(files)
         self.__dict__.update(fresh.__dict__)
         return LoadReport(skipped)
 
@@ -213,6 +228,20 @@ class BasePredictor(ABC):
         if plan.given != self.columns[1:]:
             raise InvalidCheckpoint(f"{PLAN}: made for other candidate features than this model's; train again")
         return plan
+
+    def _check_golden(self, files: Mapping[str, bytes]) -> None:
+        sample = read_golden(files)
+        try:
+            location, scale, _ = self._one(sample.window, sample.ahead)
+        except (ValueError, IndexError) as error:
+            raise InvalidCheckpoint(f"{GOLDEN}: cannot be computed ({error}); train again") from error
+        if differs := sample.unlike(location, scale):
+            raise InvalidCheckpoint(f"{GOLDEN}: {differs}; this machine or version computes something else")
+
+    @property
+    def gaps(self) -> bool:
+        """Whether features of a window may be missing (NaN), because the checkpoint says how to fill them."""
+        return self.plan is not None
 
     @property
     def inside(self) -> tuple[str, ...]:
@@ -246,19 +275,22 @@ class BasePredictor(ABC):
 
         Raises `InvalidInput`, whose `index` and message say which cell, never its value.
         """
-        return parse_window(raw, self.spec.window, self.columns, gaps=self.plan is not None)
+        return parse_window(raw, self.spec.window, self.columns, gaps=self.gaps)
 
-    def predict(self, batch: FloatArray) -> Prediction:
+    def predict(self, batch: FloatArray, ahead: FloatArray | None = None) -> Prediction:
         """Forecasts of B windows (B, window, columns), each computed alone.
+
+        `ahead` (B, horizon, known_ahead): what the calendar says of the bars to come, where the spec asks for it.
 
         Raises `InvalidInput` for windows no model can use, `NotLoaded` before a checkpoint is loaded,
         `ModelOutputInvalid` for a forecast that is not finite or has no spread.
         """
         if not self._loaded:
             raise NotLoaded(f"model {self.spec.model_id}: call load_model first")
-        batch = check_batch(batch, self.spec.window, self.columns, gaps=self.plan is not None)
+        batch = check_batch(batch, self.spec.window, self.columns, gaps=self.gaps)
+        coming = check_ahead(ahead, len(batch), self.spec.horizon, self.spec.known_ahead)
         # Each window goes in as an array of its own: sums depend on memory layout, answers must not.
-        rows = [self._one(np.array(window, order="C")) for window in batch]
+        rows = [self._one(np.array(window, order="C"), known) for window, known in zip(batch, coming, strict=True)]
         shape = (len(rows), self.spec.horizon)
         return Prediction(
             location=np.array([row.location for row in rows]).reshape(shape),
@@ -266,10 +298,10 @@ class BasePredictor(ABC):
             notes=tuple(row.notes for row in rows),
         )
 
-    def _one(self, window: FloatArray) -> Row:
+    def _one(self, window: FloatArray, ahead: FloatArray | None) -> Row:
         if self.plan is not None:
             window = np.column_stack([window[:, 0], self.plan.apply(window[:, 1:])])
-        row = Row(*self._predict(window))
+        row = Row(*self._predict_ahead(window, ahead))
         row = row._replace(location=np.asarray(row.location, float), scale=np.asarray(row.scale, float))
         for name, values in (("location", row.location), ("scale", row.scale)):
             if values.shape != (self.spec.horizon,):
@@ -283,6 +315,11 @@ class BasePredictor(ABC):
     @abstractmethod
     def _predict(self, window: FloatArray) -> tuple[FloatArray, FloatArray] | Row:
         """Hook: location (H,) and scale (H,) from one window (window, inside); a `Row` adds notes."""
+
+    def _predict_ahead(self, window: FloatArray, ahead: FloatArray | None) -> tuple[FloatArray, FloatArray] | Row:
+        """Hook of kinds that use `known_ahead`: the same, beside (horizon, known_ahead)."""
+        del ahead
+        return self._predict(window)
 
     def postprocess(self, prediction: Prediction, closes: FloatArray, pair: str) -> list[Distribution]:
         """Calibrated distributions of prices from the last closes (B,) of the windows.
@@ -310,11 +347,15 @@ class BasePredictor(ABC):
         return answers
 
     def run(self, raw: Mapping[str, Any], pair: str) -> Distribution:
-        """From rows to the calibrated distribution of one pair; `timings` has the seconds of each step."""
+        """From rows to the calibrated distribution of one pair; `timings` has the seconds of each step.
+
+        `raw`: as `prepare_input` takes it and, for a model with `known_ahead`, `ahead` (horizon, known_ahead).
+        """
         marks = [time.perf_counter()]
-        window = self.prepare_input(raw)
+        window = self.prepare_input({key: value for key, value in raw.items() if key != "ahead"})
+        ahead = np.asarray(raw["ahead"], dtype=np.float64)[None] if "ahead" in raw else None
         marks.append(time.perf_counter())
-        prediction = self.predict(window[None])
+        prediction = self.predict(window[None], ahead)
         marks.append(time.perf_counter())
         distribution = self.postprocess(prediction, window[-1:, 0], pair)[0]
         marks.append(time.perf_counter())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fx_assets.models.errors import InsufficientHistory
+from fx_assets.specs.schema import ModelSpec
+from fx_assets.timegrid.ahead import known_ahead
+from fx_assets.timegrid.calendars import CalendarName
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from fx_assets.timegrid.calendars import TradingCalendar
 
-__all__ = ["FloatArray", "InsufficientHistory", "PairHistory", "check_gap", "history"]
+__all__ = ["FloatArray", "InsufficientHistory", "PairHistory", "check_gap", "history", "windows"]
 
 FloatArray = NDArray[np.float64]
 
@@ -29,7 +33,8 @@ class PairHistory:
     """Rows of one pair, oldest first.
 
     `ends` (n,) naive datetime64[us] meaning UTC, strictly increasing; `trading_dates` (n,)
-    datetime64[D]; `closes` (n,) in quote currency, positive; `features` (n, k) finite, or NaN where there is none.
+    datetime64[D]; `closes` (n,) in quote currency, positive; `features` (n, k) finite, or NaN where there is none;
+    `calendar` says which dates are to come.
     Raises `ValueError` where these do not hold.
     """
 
@@ -39,6 +44,7 @@ class PairHistory:
     closes: FloatArray
     features: FloatArray
     feature_names: tuple[str, ...] = ()
+    calendar: CalendarName = "fx"
 
     def __post_init__(self) -> None:
         n = len(self.ends)
@@ -91,17 +97,31 @@ class PairHistory:
             raise ValueError("until() needs an aware time; write datetime(..., tzinfo=UTC)")
         limit = np.datetime64(when.astimezone(UTC).replace(tzinfo=None), "us")
         n = int(np.searchsorted(self.ends, limit, side="right"))
-        return PairHistory(
-            pair=self.pair,
+        return replace(
+            self,
             ends=self.ends[:n],
             trading_dates=self.trading_dates[:n],
             closes=self.closes[:n],
             features=self.features[:n],
-            feature_names=self.feature_names,
         )
 
+    def bare(self) -> PairHistory:
+        """The same without features."""
+        return replace(self, features=np.empty((len(self), 0)), feature_names=())
 
-def history(pair: str, bars: pa.Table, features: pa.Table | None = None) -> PairHistory:
+    def ahead(self, rows: NDArray[np.int64], horizon: int, columns: Sequence[str]) -> FloatArray | None:
+        """What the calendar says of the `horizon` bars after each of `rows` (n,): (n, horizon, columns), or None.
+
+        None where no column is asked for. See `timegrid.ahead` for the columns.
+        """
+        if not columns:
+            return None
+        return known_ahead(self.trading_dates[rows], horizon, self.calendar, columns)
+
+
+def history(
+    pair: str, bars: pa.Table, features: pa.Table | None = None, *, calendar: CalendarName = "fx"
+) -> PairHistory:
     """Join bars and features of one pair on `time`; any row order.
 
     Feature rows may begin later (warm-up) or end earlier than the bars: only the common stretch is kept.
@@ -132,7 +152,14 @@ def history(pair: str, bars: pa.Table, features: pa.Table | None = None) -> Pair
         closes=_numbers(pair, bars, "close")[kept],
         features=values,
         feature_names=names,
+        calendar=calendar,
     )
+
+
+def windows(history: PairHistory, rows: NDArray[np.int64], spec: ModelSpec) -> tuple[FloatArray, FloatArray | None]:
+    """What `BasePredictor.predict` takes for the windows that end with `rows` (n,): (n, window, columns), and ahead."""
+    batch = np.stack([history.window(int(row), spec.window) for row in rows])
+    return batch, history.ahead(rows, spec.horizon, spec.known_ahead)
 
 
 def check_gap(history: PairHistory, i: int, rows: int, calendar: TradingCalendar, gap_limit: int) -> None:

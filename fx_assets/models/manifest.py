@@ -53,6 +53,8 @@ class Manifest(BaseModel):
     seed: int
     metrics: dict[str, float] = Field(default_factory=dict)
     libraries: dict[str, str] = Field(default_factory=dict)
+    base_version: str | None = Field(default=None, description="Version that a warm update went on from")
+    refit: AwareDatetime | None = Field(default=None, description="Cut of the refit period it belongs to")
     files: dict[FileName, FileEntry] = Field(default_factory=dict)
     digest: Sha256 = Field(description="Fingerprint of all other keys, written by the artifact store")
 

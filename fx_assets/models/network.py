@@ -1,93 +1,111 @@
 """What predictors around a trained network share: its inputs, its units, and ONNX Runtime to run it.
 
 The network sees windows of (log price relative to the last one) / sigma and z-scored features, and
-answers y_h = cumulative log return / (sigma sqrt(h)), sigma the EWMA volatility of that very window. So
-an answer of 0 is the random walk, whatever the pair and the year, and pairs can share one network.
+answers location and deviation of y_h = cumulative return / (sigma sqrt(h)), sigma the EWMA volatility of that very
+window. So an answer of (0, 1) is the random walk, whatever the pair and the year, and pairs can share one network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from pydantic import BaseModel, Field
 
 import fx_assets.settings  # noqa: F401 - turns ONNX Runtime's telemetry off, before its first import
 from fx_assets.models.base import BasePredictor
-from fx_assets.models.errors import FitFailed, InvalidCheckpoint, NotLoaded
+from fx_assets.models.errors import InvalidCheckpoint, NotLoaded
 from fx_assets.models.inputs import FloatArray, PairHistory
-from fx_assets.models.params import positive_number
-from fx_assets.models.volatility import ewma_variances, fitted_initial_variance, log_returns
+from fx_assets.models.scaler import fit_scaler, scaler_problems
+from fx_assets.models.volatility import ewma_variances, log_returns
+from fx_assets.specs.schema import ModelSpec, Strict
 
 if TYPE_CHECKING:
     import onnxruntime
 
 ONNX = "model.onnx"
 WEIGHTS = "model.safetensors"
-INPUT, OUTPUT = "window", "scaled_return"
+INPUT, AHEAD, OUTPUT = "window", "ahead", "forecast"
+
+# Scaling happens here and nowhere else: in `scaled_rows` and `anchored`, by training and by predicting alike.
 
 
-class Encoded(NamedTuple):
-    """Network inputs (B, window, columns), and sigma (B,) per square root of a bar."""
+def scaled_rows(values: FloatArray, params: Mapping[str, Any]) -> FloatArray:
+    """Rows (..., columns), column 0 the close: its logarithm, and z-scored features.
 
-    inputs: NDArray[np.float32]
-    sigma: FloatArray
-
-
-def encode(windows: FloatArray, params: Mapping[str, Any]) -> Encoded:
-    """Windows (B, window, columns), column 0 the close, as the network sees them.
-
-    Used by training and by predicting alike. `params`: `initial_variance` of one bar's log return, and
-    `mean` and `std` of the features over the training rows.
+    `params`: `mean` and `std` of the features over the training rows.
     """
-    closes = np.ascontiguousarray(windows[..., 0])
-    sigma = np.sqrt(ewma_variances(log_returns(closes), initial=params["initial_variance"]))
-    inputs = np.empty(windows.shape, dtype=np.float32)
-    inputs[..., 0] = np.log(closes / closes[:, -1:]) / sigma[:, None]
-    inputs[..., 1:] = (windows[..., 1:] - np.array(params["mean"])) / np.array(params["std"])
-    return Encoded(inputs, sigma)
+    rows = np.empty(values.shape)
+    rows[..., 0] = np.log(values[..., 0])
+    rows[..., 1:] = (values[..., 1:] - np.array(params["mean"])) / np.array(params["std"])
+    return rows
+
+
+def anchored(windows: Any, sigma: Any) -> Any:
+    """Windows (B, window, columns) of scaled rows, column 0 relative to its last and over sigma (B,), in place.
+
+    Arrays of numpy or tensors of torch.
+    """
+    windows[..., 0] = (windows[..., 0] - windows[:, -1:, 0]) / sigma[:, None]
+    return windows
+
+
+def window_sigma(closes: FloatArray, params: Mapping[str, Any]) -> FloatArray:
+    """EWMA volatility (B,) per square root of a bar, of windows of closes (B, window); from `initial_variance`."""
+    return np.sqrt(ewma_variances(log_returns(closes), initial=params["initial_variance"]))
+
+
+class NetworkHyperparameters(Strict):
+    """What networks have in common."""
+
+    head: Literal["point", "quantile", "student_t"] = Field(
+        default="point", description="point: the location; quantile, student_t: its width too"
+    )
 
 
 class NetworkPredictor(BasePredictor):
-    """Base of kinds whose network trains by Lightning and predicts by ONNX Runtime."""
+    """Base of kinds whose network trains by Lightning and predicts by ONNX Runtime.
 
-    trainer: ClassVar[Literal["fit", "lightning"]] = "lightning"
+    Target `log_return` or `level` (the same by simple returns, whose mean is that of the price), or `volatility`: the
+    width alone, which needs a head that has one.
+    """
+
+    Hyperparameters: ClassVar[type[BaseModel]] = NetworkHyperparameters
+    trainer: ClassVar[Literal["fit", "lightning", "ensemble"]] = "lightning"
+    targets: ClassVar[frozenset[str]] = frozenset({"log_return", "level", "volatility"})
     scopes: ClassVar[frozenset[str]] = frozenset({"pair", "panel"})
     uses_features: ClassVar[bool] = True
+    warm: ClassVar[bool] = True
+    made_with: ClassVar[frozenset[str]] = frozenset({"pytorch", "onnx"})
 
     _session: onnxruntime.InferenceSession | None = None
 
+    @classmethod
+    def check_spec(cls, spec: ModelSpec) -> Iterable[tuple[str, str]]:
+        """A width is learned only by a head that has one."""
+        if spec.target == "volatility" and spec.hyperparameters.get("head", "point") == "point":
+            yield "hyperparameters.head", "'point' has no width to learn; write quantile or student_t"
+
     def network_options(self) -> dict[str, Any]:
-        """Hook: keyword arguments of the network's constructor."""
-        return {"window": self.spec.window, "horizon": self.spec.horizon, **self.hyperparameters.model_dump()}
+        """Hook: keyword arguments of the network's constructor, beside `outputs`, which its head decides."""
+        return {
+            "window": self.spec.window,
+            "horizon": self.spec.horizon,
+            "variates": len(self.inside),
+            "ahead": len(self.spec.known_ahead),
+            **self.hyperparameters.model_dump(exclude={"head"}),
+        }
 
     def fit_scaler(self, histories: Mapping[str, PairHistory]) -> dict[str, Any]:
         """`params` of `encode` from histories that hold training rows only, pooled over the pairs.
 
         Raises `FitFailed` naming a feature that never changes: it has no scale.
         """
-        features = np.concatenate([history.features for history in histories.values()])
-        std = features.std(axis=0)
-        # A constant column of large numbers has a deviation of rounding errors, not of 0.
-        constant = ~(std > 1e-12 * (1 + np.abs(features).max(axis=0, initial=0)))
-        if constant.any():
-            names = ", ".join(np.array(self.inside[1:])[constant])
-            raise FitFailed(f"features {names} never change in the training rows; remove them from the feature set")
-        return {
-            "initial_variance": fitted_initial_variance(histories),
-            "mean": features.mean(axis=0).tolist(),
-            "std": std.tolist(),
-        }
+        return fit_scaler(histories, self.inside[1:])
 
     def _check_params(self, params: Mapping[str, Any]) -> dict[str, str]:
-        problems = positive_number(params, "initial_variance")
-        features = len(self.inside) - 1
-        for name, fits in (("mean", _number), ("std", _positive)):
-            values = params.get(name)
-            if not isinstance(values, list) or len(values) != features or not all(map(fits, values)):
-                problems[name] = f"is not a list of {features} numbers that a scaler can have"
-        return problems
+        return scaler_problems(params, len(self.inside) - 1)
 
     def _load(self, files: Mapping[str, bytes], *, strict: bool) -> list[str]:
         skipped = super()._load(files, strict=strict)
@@ -108,20 +126,32 @@ class NetworkPredictor(BasePredictor):
             raise InvalidCheckpoint(f"{ONNX} cannot be read ({type(error).__name__}); train again") from error
         expected = {
             INPUT: [1, self.spec.window, len(self.inside)],
-            OUTPUT: [1, 1, self.spec.horizon],
+            OUTPUT: [1, 1, self.spec.horizon, 2],
         }
+        if self.spec.known_ahead:
+            expected[AHEAD] = [1, self.spec.horizon, len(self.spec.known_ahead)]
         found = {node.name: node.shape for node in (*session.get_inputs(), *session.get_outputs())}
         if found != expected:
             raise InvalidCheckpoint(f"{ONNX}: expected inputs and outputs {expected}, got {found}; train again")
         return session
 
     def _predict(self, window: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return self._predict_ahead(window, None)
+
+    def _predict_ahead(self, window: FloatArray, ahead: FloatArray | None) -> tuple[FloatArray, FloatArray]:
         if self._session is None:
             raise NotLoaded(f"model {self.spec.model_id}: {ONNX} was not loaded; train again")
-        inputs, sigma = encode(window[None], self.params)
-        (answer,) = self._session.run([OUTPUT], {INPUT: inputs})
-        scale = sigma[0] * np.sqrt(np.arange(1, self.spec.horizon + 1))
-        return np.asarray(answer, dtype=np.float64).reshape(-1) * scale, scale
+        sigma = window_sigma(window[None, :, 0], self.params)
+        inputs = anchored(scaled_rows(window[None], self.params), sigma)
+        feed = {INPUT: inputs.astype(np.float32)}
+        if ahead is not None:
+            feed[AHEAD] = ahead[None].astype(np.float32)
+        (answer,) = self._session.run([OUTPUT], feed)
+        unit = sigma[0] * np.sqrt(np.arange(1, self.spec.horizon + 1))
+        location, scale = np.asarray(answer, dtype=np.float64).reshape(-1, 2).T * unit
+        if self.spec.target == "level":
+            location = np.log1p(np.maximum(location, -0.99))
+        return location, scale
 
 
 def open_session(model: bytes) -> onnxruntime.InferenceSession:
@@ -133,11 +163,3 @@ def open_session(model: bytes) -> onnxruntime.InferenceSession:
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _positive(value: Any) -> bool:
-    return _number(value) and value > 0

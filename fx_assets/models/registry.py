@@ -106,9 +106,43 @@ def problems_of(cls: type[BasePredictor], spec: ModelSpec) -> Iterator[tuple[str
         if value not in allowed:
             yield field, f"kind {cls.kind!r} has no {field} {value!r}; choose {' or '.join(sorted(allowed))}"
     if spec.features is not None and not cls.uses_features:
-        yield "features", f"kind {cls.kind!r} looks at closes only; remove this key"
+        able = _able("uses_features")
+        yield (
+            "features",
+            f"kind {cls.kind!r} looks at closes only; remove this key, or choose a kind that reads features: {able}",
+        )
+    if spec.known_ahead and not cls.uses_ahead:
+        able = _able("uses_ahead")
+        yield "known_ahead", f"kind {cls.kind!r} takes no inputs of the bars to come; remove this key, or choose {able}"
+    if spec.training.update == "warm" and not cls.warm:
+        yield (
+            "training.update",
+            f"kind {cls.kind!r} is fitted anew in a moment and cannot go on from a version; write none, or choose "
+            f"{_able('warm')}",
+        )
+    if (spec.ensemble is not None) != (cls.trainer == "ensemble"):
+        yield (
+            "ensemble",
+            (
+                f"kind {cls.kind!r} has no members; remove this key, or write kind: ensemble"
+                if spec.ensemble is not None
+                else "this key is missing: kind 'ensemble' needs its members"
+            ),
+        )
+    for key in spec.search.space if spec.search is not None and cls.trainer != "ensemble" else ():
+        head, _, name = key.partition(".")
+        if head == "hyperparameters" and name not in cls.Hyperparameters.model_fields:
+            yield (
+                f"search.space.{key}",
+                f"kind {cls.kind!r} has no such key.{nearest(name, cls.Hyperparameters.model_fields)}",
+            )
     if not hyperparameter_problems:  # what follows reads them
         yield from cls.check_spec(spec)
+
+
+def _able(capability: str) -> str:
+    """Kinds with a capability, as a message names them."""
+    return ", ".join(kind for kind, cls in sorted(_classes.items()) if getattr(cls, capability)) or "none has it yet"
 
 
 def _hyperparameter_problems(schema: type[BaseModel], values: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from fx_assets.features.sets import feature_schema, schema_hash, table_name
 from fx_assets.models.base import BasePredictor
 from fx_assets.models.inputs import PairHistory, history
 from fx_assets.models.registry import predictor_class
+from fx_assets.specs.loader import Catalog
 from fx_assets.specs.schema import FeatureSetSpec, ModelSpec
 from fx_assets.storage.artifacts import ArtifactStore
 from fx_assets.storage.control import ModelVersion
@@ -29,9 +30,9 @@ def features_table(spec: ModelSpec, features: Mapping[str, FeatureSetSpec]) -> s
     return None if spec.features is None else table_name(features[spec.features])
 
 
-def stored_history(lake: Lake, pair: str, spec: ModelSpec, features: Mapping[str, FeatureSetSpec]) -> PairHistory:
+def stored_history(lake: Lake, pair: str, spec: ModelSpec, catalog: Catalog) -> PairHistory:
     """Bars of a pair joined with the model's features. Raises `NoData` where a table has no such pair."""
-    return _versioned(lake, pair, spec, features)[0]
+    return _versioned(lake, pair, spec, catalog)[0]
 
 
 def data_version(lake: Lake, pair: str, spec: ModelSpec, features: Mapping[str, FeatureSetSpec]) -> str:
@@ -39,12 +40,15 @@ def data_version(lake: Lake, pair: str, spec: ModelSpec, features: Mapping[str, 
     return _name(pair, *_snapshots(lake, spec, features))
 
 
-def _versioned(
-    lake: Lake, pair: str, spec: ModelSpec, features: Mapping[str, FeatureSetSpec]
-) -> tuple[PairHistory, str]:
+def _versioned(lake: Lake, pair: str, spec: ModelSpec, catalog: Catalog) -> tuple[PairHistory, str]:
     """The history and the name of its content, both from one version of each table."""
-    bars, extra = _snapshots(lake, spec, features)
-    rows = history(pair, current_rows(bars.read(pair)), None if extra is None else extra.read(pair))
+    bars, extra = _snapshots(lake, spec, catalog.features)
+    rows = history(
+        pair,
+        current_rows(bars.read(pair)),
+        None if extra is None else extra.read(pair),
+        calendar=catalog.pairs[pair].calendar,
+    )
     return rows, _name(pair, bars, extra)
 
 
@@ -86,14 +90,14 @@ def load_inputs(
     version: ModelVersion,
     pair: str,
     spec: ModelSpec,
-    features: Mapping[str, FeatureSetSpec],
+    catalog: Catalog,
 ) -> Inputs:
     """A registered version, loaded and verified, and the history of `pair` it forecasts from.
 
     Raises `NoData`, `CorruptArtifact` or `ModelMismatch`, each saying what to do.
     """
     artifact = artifacts.load(version.model_id, version.scope, version.version)
-    predictor = predictor_of(spec, features)
+    predictor = predictor_of(spec, catalog.features)
     predictor.load_model(artifact)
-    rows, name = _versioned(lake, pair, spec, features)
+    rows, name = _versioned(lake, pair, spec, catalog)
     return Inputs(predictor=predictor, history=rows, manifest=artifact.manifest, data_version=name)

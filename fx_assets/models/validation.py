@@ -80,6 +80,25 @@ def check_batch(batch: FloatArray, window: int, columns: Sequence[str], *, gaps:
     return array
 
 
+def check_ahead(
+    ahead: FloatArray | None, windows: int, horizon: int, columns: Sequence[str]
+) -> Sequence[FloatArray | None]:
+    """What each of `windows` windows knows of the bars to come: (horizon, columns), or None where none is asked for.
+
+    Raises `InvalidInput` for another shape, or a value that is not finite.
+    """
+    if ahead is None and not columns:
+        return [None] * windows
+    expected = (windows, horizon, len(columns))
+    found = None if ahead is None else np.shape(ahead)
+    if ahead is None or not columns or found != expected:
+        said = f"({windows} windows, {horizon} horizons, {len(columns)} known_ahead)"
+        raise InvalidInput(f"expected what is known ahead as {said}, got {found}")
+    if not np.isfinite(ahead).all():
+        raise InvalidInput("what is known ahead must be finite numbers")
+    return list(ahead)
+
+
 def _refuse(bad: np.ndarray[Any, np.dtype[np.bool_]], message: str) -> None:
     if bad.any():
         row, column = np.argwhere(bad)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,11 @@ FloatArray = NDArray[np.float64]
 # otherwise fade to 0, and the division by it to infinity.
 MIN_VARIANCE = 1e-16
 DEFAULT_ALPHA = 0.06
+
+# A fitted variance this many times over or under the EWMA is not believed, and the EWMA is used instead.
+BELIEVABLE = 10.0
+# A fit that leaves that range on more than this share of its own training rows is refused altogether.
+MOST_OUTSIDE = 0.05
 
 
 def log_returns(closes: FloatArray) -> FloatArray:
@@ -56,3 +62,8 @@ def fitted_initial_variance(histories: Mapping[str, PairHistory]) -> float:
             raise FitFailed(f"{pair}: its {len(history)} training closes never move; check its prices")
         squares.append(square)
     return max(float(np.mean(np.concatenate(squares))), MIN_VARIANCE)
+
+
+def believable(ratio: Any) -> Any:
+    """Whether a fitted variance over the EWMA variance is within [1/10, 10]."""
+    return (ratio >= 1 / BELIEVABLE) & (ratio <= BELIEVABLE)

@@ -37,19 +37,21 @@ def publish_checkpoint(
     model_id: str,
     scope: str,
     fingerprint: str,
+    newest: Artifact | None,
     train: Callable[[], Trained],
     facts: Mapping[str, Any],
+    registered: Callable[[Mapping[str, Any], Mapping[str, bytes]], Mapping[str, Any]],
 ) -> Iterator[Event]:
-    """Train and register a version, or say `reused` where the newest one has this fingerprint.
+    """Train and register a version, or say `reused` where `newest` has this fingerprint.
 
-    A newest version whose files do not verify is trained again. Raises `LeaseLost` when a newer run
-    or a cancel took over; then nothing is registered and the staged files are removed.
+    `registered` hears of the manifest and files of a version once it is registered, and may add facts.
+    Raises `LeaseLost` when a newer run or a cancel took over; then nothing is registered and the staged files are
+    removed.
     """
     asset = context.asset_key.to_user_string()
     lease = stores.control.acquire(asset, scope, context.run.run_id)
-    last = _newest(context, stores, model_id, scope)
-    if last is not None and last.manifest["fingerprint"] == fingerprint:
-        yield _result(last.manifest, reused=True, facts=facts)
+    if newest is not None and newest.manifest["fingerprint"] == fingerprint:
+        yield _result(newest.manifest, reused=True, facts=facts)
         return
     trained = train()
     staged = stores.artifacts.stage(model_id, scope, trained.version, trained.files, trained.manifest)
@@ -59,10 +61,11 @@ def publish_checkpoint(
             transaction.register(ModelVersion.from_manifest(staged.manifest, staged.manifest_sha256))
     finally:
         staged.discard()
-    yield _result(staged.manifest, reused=False, facts=facts)
+    yield _result(staged.manifest, reused=False, facts={**facts, **registered(staged.manifest, trained.files)})
 
 
-def _newest(context: dg.AssetExecutionContext, stores: Stores, model_id: str, scope: str) -> Artifact | None:
+def newest_version(context: dg.AssetExecutionContext, stores: Stores, model_id: str, scope: str) -> Artifact | None:
+    """The newest registered version; None where there is none, or where its files do not verify, which is logged."""
     versions = stores.control.versions(model_id, scope)
     if not versions:
         return None

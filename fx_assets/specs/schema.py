@@ -5,6 +5,7 @@ Strict and frozen: an unknown key is an error, and nothing changes after loading
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ ModelId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Frequency = Literal["1min", "5min", "10min", "15min", "30min", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "1w"]
 Period = Literal["day", "month", "quarter", "year"]
 Target = Literal["log_return", "level", "volatility"]
+KnownAhead = Literal["weekday", "gap", "month_end", "payroll", "year_end"]
 
 # Words that are already first segments of the API's addresses; a model may not take one.
 RESERVED_ROUTES = frozenset(
@@ -125,8 +127,77 @@ class TrainingSpec(Strict):
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
     stride: int = Field(default=1, ge=1, description="Rows between neighbouring training windows")
+    update: Literal["none", "warm"] = Field(
+        default="none", description="warm: each night goes on from the newest version, until refit_every begins anew"
+    )
+    update_epochs: int = Field(default=1, ge=1, le=100, description="Epochs of one warm update")
     seed: int = Field(default=7, ge=0)
     time_limit_s: float = Field(default=1800, gt=0, description="The training process is ended after this long")
+
+
+class Range(Strict):
+    """Values a search may take: between `low` and `high`, on a logarithmic scale or not, whole numbers or not."""
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if not self.low < self.high:
+            raise ValueError("expected low < high")
+        if self.log and not self.low > 0:
+            raise ValueError("a logarithmic range needs low > 0")
+        if self.whole and not (self.low.is_integer() and self.high.is_integer()):
+            raise ValueError("a range of whole numbers needs whole bounds")
+        return self
+
+
+class Choice(Strict):
+    """Values a search may take: one of these."""
+
+    choices: tuple[bool | int | float | str, ...] = Field(min_length=1)
+
+
+# Where a search may look: `hyperparameters.<name>` of the kind, or one of these keys of `training`.
+SEARCHED_TRAINING = frozenset({"learning_rate", "weight_decay", "batch_size", "max_epochs", "stride"})
+
+
+class SearchSpec(Strict):
+    """A search for settings, judged out of fold inside the training rows; `space` maps dotted keys to values."""
+
+    trials: int = Field(default=20, ge=1, le=10_000)
+    folds: int = Field(default=3, ge=1, le=20, description="Stretches of the training rows that trials are judged on")
+    space: dict[str, Range | Choice] = Field(min_length=1)
+    seed: int = Field(default=7, ge=0)
+
+    @field_validator("space")
+    @classmethod
+    def _known_keys(cls, value: dict[str, Range | Choice]) -> dict[str, Range | Choice]:
+        for key in value:
+            head, _, rest = key.partition(".")
+            if not (head == "hyperparameters" and rest) and not (head == "training" and rest in SEARCHED_TRAINING):
+                allowed = ", ".join(f"training.{name}" for name in sorted(SEARCHED_TRAINING))
+                raise ValueError(f"{key!r}: expected hyperparameters.<name> or one of {allowed}")
+        return value
+
+
+class MemberSpec(Strict):
+    """One kind among an ensemble's candidates; with a `search`, its `keep` best settings are."""
+
+    kind: str
+    hyperparameters: dict[str, Any] = Field(default_factory=dict)
+    search: SearchSpec | None = None
+    keep: int = Field(default=1, ge=1, le=10)
+
+
+class EnsembleSpec(Strict):
+    """Candidates, stacked by weights that are fitted on predictions of rows they were not trained on."""
+
+    members: tuple[MemberSpec, ...] = Field(min_length=1)
+    folds: int = Field(default=3, ge=1, le=20, description="Stretches of the training rows that weights are fitted on")
+    picks: int = Field(default=20, ge=1, le=200, description="Greedy steps: weights are multiples of one over this")
 
 
 class ScheduleSpec(Strict):
@@ -150,7 +221,12 @@ class ModelSpec(Strict):
     target: Target = "log_return"
     quantiles: tuple[float, ...] = DEFAULT_QUANTILES
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
+    known_ahead: tuple[KnownAhead, ...] = Field(
+        default=(), description="What the calendar says of the bars to come, as inputs for each horizon"
+    )
     training: TrainingSpec = TrainingSpec()
+    search: SearchSpec | None = None
+    ensemble: EnsembleSpec | None = None
     schedule: ScheduleSpec = ScheduleSpec()
 
     @field_validator("model_id")
@@ -165,6 +241,13 @@ class ModelSpec(Strict):
     def _some_pairs(cls, value: Literal["all"] | tuple[str, ...]) -> Literal["all"] | tuple[str, ...]:
         if value != "all" and (not value or len(set(value)) != len(value)):
             raise ValueError("expected 'all' or a list of different pairs, at least one")
+        return value
+
+    @field_validator("known_ahead")
+    @classmethod
+    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("expected each name once")
         return value
 
     @model_validator(mode="after")
@@ -183,3 +266,14 @@ class ModelSpec(Strict):
     def training_config(self) -> dict[str, Any]:
         """The part that decides what a trained checkpoint is; its hash names the checkpoint's kin."""
         return self.model_dump(mode="json", exclude={"description", "schedule"})
+
+    def varied(self, values: Mapping[str, Any]) -> ModelSpec:
+        """This model with other values at dotted keys of a search, e.g. `training.learning_rate`; without its search.
+
+        Raises pydantic's `ValidationError` for a value that the schema refuses.
+        """
+        data = self.model_dump(exclude={"search"})
+        for key, value in values.items():
+            head, _, name = key.partition(".")
+            data[head] = {**data[head], name: value}
+        return ModelSpec.model_validate(data)

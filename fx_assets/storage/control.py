@@ -1,6 +1,6 @@
-"""Leases, cancellations and model versions: who may publish, and what was published.
+"""Leases, cancellations, model versions and trials: who may publish, what was published, what was tried.
 
-The lake's log and the artifacts are the truth; rows here are rebuilt from them after a crash.
+The lake's log and the artifacts are the truth; rows here are rebuilt from them after a crash, less the trials.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from fx_assets.storage import ledger
 from fx_assets.storage.artifacts import ArtifactStore
 from fx_assets.storage.control_engine import connect, transaction
 from fx_assets.storage.control_schema import CANCELLED_RUNS, LEASES, MODEL_VERSIONS, ModelVersion
 from fx_assets.storage.errors import ControlUnavailable, CorruptArtifact, FormatError, LeaseLost
+from fx_assets.storage.ledger import LedgerEntry
 
 __all__ = ["Control", "ControlUnavailable", "Lease", "LeaseLost", "ModelVersion", "Rebuilt", "Transaction"]
 
@@ -79,19 +81,16 @@ class Control:
         """
         lease = Lease(asset, pair, uuid.uuid4().hex, run_id, datetime.now(UTC))
         where = sa.and_(LEASES.c.asset == asset, LEASES.c.pair == pair)
-        for first_try in (True, False):
-            try:
-                with transaction(self._engine, write=True) as connection:
-                    _refuse_cancelled(connection, run_id)
-                    values = asdict(lease)
-                    if connection.execute(sa.update(LEASES).where(where).values(values)).rowcount == 0:
-                        connection.execute(sa.insert(LEASES).values(values))
-                return lease
-            except ControlUnavailable as error:
-                # On PostgreSQL two runs may both find no row: the second then updates the first one's.
-                if not (first_try and isinstance(error.__cause__, IntegrityError)):
-                    raise
-        raise AssertionError("unreachable")
+
+        def taken() -> None:
+            with transaction(self._engine, write=True) as connection:
+                _refuse_cancelled(connection, run_id)
+                values = asdict(lease)
+                if connection.execute(sa.update(LEASES).where(where).values(values)).rowcount == 0:
+                    connection.execute(sa.insert(LEASES).values(values))
+
+        _again_on_race(taken)
+        return lease
 
     def cancel(self, run_id: str) -> None:
         """Refuse everything the run tries to publish from now on; harmless twice."""
@@ -143,6 +142,20 @@ class Control:
         with transaction(self._engine, write=False) as connection:
             return _first(connection, query.limit(1))
 
+    def record_trial(self, entry: LedgerEntry) -> None:
+        """Add a trial to the ledger; harmless when it is known, ValueError when known with other content."""
+
+        def added() -> None:
+            with transaction(self._engine, write=True) as connection:
+                ledger.record(connection, entry)
+
+        _again_on_race(added)
+
+    def trials(self, pair: str | None = None, model_id: str | None = None) -> list[LedgerEntry]:
+        """Every trial ever run, the newest last: of a pair, of a model, of both, or all."""
+        with transaction(self._engine, write=False) as connection:
+            return ledger.entries(connection, pair=pair, model_id=model_id)
+
     def rebuild_versions(self, artifacts: ArtifactStore) -> Rebuilt:
         """Record every sound artifact on disk that has no row: a crash may come between the two.
 
@@ -166,6 +179,16 @@ class Control:
                 Transaction(connection).register(version)
             inserted.append(version)
         return Rebuilt(inserted, skipped)
+
+
+def _again_on_race(write: Callable[[], None]) -> None:
+    """On PostgreSQL two may both find no row and insert it: the second then tries again, and finds the first one's."""
+    try:
+        write()
+    except ControlUnavailable as error:
+        if not isinstance(error.__cause__, IntegrityError):
+            raise
+        write()
 
 
 def _is_cancelled(connection: sa.Connection, run_id: str) -> bool:

@@ -65,6 +65,26 @@ MODEL_VERSIONS = sa.Table(
     sa.Column("run_id", sa.String(200), nullable=False),
     sa.Column("fingerprint", sa.String(64), nullable=False),
 )
+# Rows are added and never changed: triggers of the migration see to it.
+TRIALS = sa.Table(
+    "trials",
+    METADATA,
+    sa.Column("study", sa.String(512), primary_key=True),
+    sa.Column("number", sa.Integer(), primary_key=True, autoincrement=False),
+    sa.Column("model_id", sa.String(63), nullable=False),
+    sa.Column("kind", sa.String(200), nullable=False),
+    sa.Column("pairs", sa.JSON(), nullable=False),
+    sa.Column("values", sa.JSON(), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("loss", sa.Double(), nullable=True),
+    sa.Column("folds", sa.JSON(), nullable=False),
+    _moment("started_at"),
+    _moment("ended_at"),
+    sa.Column("reason", sa.Text(), nullable=False),
+    sa.Column("run_id", sa.String(200), nullable=False),
+    _moment("recorded_at"),
+    sqlite_with_rowid=False,
+)
 
 
 @dataclass(frozen=True)

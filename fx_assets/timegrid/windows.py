@@ -89,6 +89,22 @@ class EvaluationWindow:
             fits &= ends[rows] >= _naive(begin)
         return rows[fits]
 
+    def folds(self, ends: Ends, count: int, *, share: float = 0.5) -> list[EvaluationWindow]:
+        """Walk-forward folds inside the training part, oldest first, for choices that may see no later row.
+
+        The last `share` of the training rows is cut into `count` + 1 equal stretches: fold k trains on what lies
+        before stretch k, stops by stretch k (its validation) and is judged on stretch k + 1 (its test). Raises
+        `ValueError` (`insufficient_history`) where a stretch would be empty.
+        """
+        if count < 1 or not 0 < share < 1:
+            raise ValueError(f"expected one fold or more and a share between 0 and 1, got {count} and {share}")
+        rows = int(np.searchsorted(_checked(ends), _naive(self.train_until), side="right"))
+        cuts = np.linspace(rows * (1 - share), rows, count + 2).astype(np.int64) - 1
+        if cuts[0] < 0 or (np.diff(cuts) < 1).any():
+            raise ValueError(f"insufficient_history: {rows} training rows cannot be cut into {count} folds")
+        at = [_aware(ends[cut]) for cut in cuts]
+        return [type(self)(at[k], at[k + 1], at[k + 2]) for k in range(count)]
+
     @staticmethod
     def independent(n: int, horizon: int) -> int:
         """How many of `n` forecasts from neighbouring origins have targets that do not overlap.

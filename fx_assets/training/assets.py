@@ -1,6 +1,5 @@
 """`checkpoints/<model_id>`: trained models, registered as the last step; `selection/<model_id>`: what they kept."""
 
-import logging
 from collections.abc import Iterator
 
 import dagster as dg
@@ -8,20 +7,22 @@ import dagster as dg
 from fx_assets.features.sets import fitted_steps
 from fx_assets.models.registry import predictor_class
 from fx_assets.orchestration import keys, partitions
-from fx_assets.orchestration.checkpoints import publish_checkpoint
+from fx_assets.orchestration.checkpoints import newest_version, publish_checkpoint
 from fx_assets.orchestration.publish import Draft, Event, illustrated, publish_table
 from fx_assets.orchestration.resources import LakeResource, Stores
 from fx_assets.orchestration.upstream import require_version
 from fx_assets.specs.loader import Catalog
 from fx_assets.specs.schema import ModelSpec
+from fx_assets.storage.artifacts import Artifact
 from fx_assets.storage.hashing import fingerprint
+from fx_assets.training.audience import Audience
 from fx_assets.training.kept import kept_features
-from fx_assets.training.records import Progress
-from fx_assets.training.request import Request, prepare, run
+from fx_assets.training.request import Request, prepare
+from fx_assets.training.tracking.base import Tracked, recorded, tracker_for
+from fx_assets.training.trainers import needs_child
 from fx_assets.training.version import CODE_VERSION
 
 PANEL = "panel"
-_log = logging.getLogger("fx_assets.training")
 
 
 def build(catalog: Catalog) -> list[dg.AssetsDefinition]:
@@ -41,39 +42,49 @@ def _checkpoint(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
     panel = spec.scope == "panel"
     upstream = [keys.bars(spec.frequency), *([keys.features(spec.features)] if spec.features else [])]
     pairs = catalog.pairs_of(spec)
-    in_child = predictor_class(spec.kind).trainer == "lightning"
 
     @dg.asset(
         key=keys.checkpoint(spec.model_id),
         deps=[partitions.every_pair(key, pairs) if panel else partitions.same_pair(key) for key in upstream],
         partitions_def=None if panel else partitions.of_model(spec, catalog),
         group_name="checkpoints",
-        kinds={"pytorch", "onnx"} if in_child else {"numpy"},
+        kinds=set(predictor_class(spec.kind).made_with),
         owners=keys.OWNERS,
         code_version=str(CODE_VERSION),
         # Trainings take turns: the pool has one slot.
-        pool="gpu" if in_child else None,
+        pool="gpu" if needs_child(spec) else None,
         description=f"{spec.description or spec.kind}. Trained on the rows before the held-out last year; "
         f"trained again when a new {spec.training.refit_every} begins, or when data, config or code change.",
         metadata={"kind": spec.kind, "scope": spec.scope, "horizon": spec.horizon, "window": spec.window},
     )
     def checkpoint(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Event]:
-        stores = lake
-        request = _request(context, stores, catalog, spec, pairs if panel else (context.partition_key,))
-
-        def report(progress: Progress) -> None:
-            context.log.info(str(progress))
-            _log.info("%s", progress)
-
-        yield from publish_checkpoint(
-            context,
-            stores,
-            model_id=spec.model_id,
-            scope=PANEL if panel else context.partition_key,
-            fingerprint=request.fingerprint,
-            train=lambda: run(request, settings=stores.settings, report=report, run_id=context.run.run_id),
-            facts={"pairs": ", ".join(request.histories), **_extent(request)},
-        )
+        stores, scope = lake, PANEL if panel else context.partition_key
+        newest = newest_version(context, stores, spec.model_id, scope)
+        request = _request(context, stores, catalog, spec, pairs if panel else (scope,), newest)
+        config, run_id = spec.training_config(), context.run.run_id
+        tracked = Tracked(spec.model_id, scope, spec.kind, config, run_id, request.fingerprint)
+        with recorded(tracker_for(stores.settings), tracked, context.log.warning) as recording:
+            audience = Audience(
+                request,
+                recording,
+                run_id=run_id,
+                say=context.log.info,
+                record=stores.control.record_trial,
+            )
+            yield from publish_checkpoint(
+                context,
+                stores,
+                model_id=spec.model_id,
+                scope=scope,
+                fingerprint=request.fingerprint,
+                newest=newest,
+                train=lambda: audience.train(stores.settings),
+                facts={"pairs": ", ".join(request.histories), **_extent(request)},
+                registered=lambda manifest, files: {
+                    **audience.registered(manifest, files),
+                    **illustrated(audience.kept.pictures(), audience.kept.tables()),
+                },
+            )
 
     return checkpoint
 
@@ -123,9 +134,14 @@ def _extent(request: Request) -> dict[str, str]:
 
 
 def _request(
-    context: dg.AssetExecutionContext, stores: Stores, catalog: Catalog, spec: ModelSpec, pairs: tuple[str, ...]
+    context: dg.AssetExecutionContext,
+    stores: Stores,
+    catalog: Catalog,
+    spec: ModelSpec,
+    pairs: tuple[str, ...],
+    newest: Artifact | None,
 ) -> Request:
-    request = prepare(stores.lake, catalog, spec, pairs)
+    request = prepare(stores.lake, catalog, spec, pairs, newest=newest)
     for pair, reason in request.missing.items():
         context.log.warning(f"{spec.model_id} is trained without {pair}: {reason}")
     return request

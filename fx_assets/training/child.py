@@ -1,7 +1,8 @@
 """The process a training runs in: `python -m fx_assets.training.child FOLDER PARENT_PID`.
 
-It reads the task from FOLDER, writes the result there and nothing anywhere else. Its stdout carries
-JSON lines only: `Progress` events, then `{"done": sha256 of done.json}` or `{"failed": reason}`.
+It reads the task from FOLDER and writes the result there; beside it only what must outlive it: last whole epochs, and
+trials of a search. Its stdout carries JSON lines only: events of `records`, then `{"done": sha256 of done.json}` or
+`{"failed": reason}`.
 This module imports nothing heavy, so that the process is bound to its parent at once.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +20,14 @@ from fx_assets.children.child import bind_to_parent, open_channel
 
 def run(folder: Path, send: Callable[[dict[str, Any]], None]) -> None:
     """Train what `folder` asks for and leave the result in it."""
+    from fx_assets.settings import get_settings
     from fx_assets.training import exchange
-    from fx_assets.training.trainers import train_here
+    from fx_assets.training.records import event_to_json
+    from fx_assets.training.trainers import trainer_for
 
     task = exchange.read_task(folder)
-    trained = train_here(
-        task.spec,
-        task.histories,
-        window=task.window,
-        scratch=folder,
-        seed=task.seed,
-        features=task.features,
-        progress=lambda event: send(event.to_json()),
-    )
+    materials = replace(task.materials, report=lambda event: send(event_to_json(event)))
+    trained = trainer_for(task.spec, materials, get_settings()).fit(task.window, task.spec)
     send({"done": exchange.write_result(folder, trained)})
 
 

@@ -19,10 +19,11 @@ import numpy as np
 from fx_assets.models.inputs import PairHistory
 from fx_assets.specs.schema import FeatureSetSpec, ModelSpec
 from fx_assets.timegrid.windows import EvaluationWindow
-from fx_assets.training.records import Progress, TrainedModel, TrainingFailed
+from fx_assets.training.materials import Base, Materials
+from fx_assets.training.records import Progress, TrainedModel, TrainingFailed, event_from_json, event_to_json
 
-FORMAT = 2
-TASK, HISTORIES, RESULT, DONE = "task.json", "histories.npz", "result", "done.json"
+FORMAT = 3
+TASK, HISTORIES, BASE, RESULT, DONE = "task.json", "histories.npz", "base", "result", "done.json"
 _ARRAYS = ("ends", "trading_dates", "closes", "features")
 _CUTS = ("train_until", "validate_until", "test_until")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,100}")
@@ -30,33 +31,39 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,100}")
 
 @dataclass(frozen=True)
 class Task:
-    """What to train."""
+    """What to train, and with what."""
 
     spec: ModelSpec
-    histories: Mapping[str, PairHistory]
+    materials: Materials
     window: EvaluationWindow
-    seed: int
-    features: FeatureSetSpec | None = None
 
 
 def write_task(folder: Path, task: Task) -> None:
     """Write the task into `folder`, which must exist."""
-    histories = task.histories
+    materials = task.materials
+    histories, base = materials.histories, materials.base
     arrays = {f"{pair}/{name}": getattr(history, name) for pair, history in histories.items() for name in _ARRAYS}
     np.savez(folder / HISTORIES, allow_pickle=False, **arrays)
+    if base is not None:
+        (folder / BASE).mkdir()
+        for name, content in base.files.items():
+            (folder / BASE / _checked(name)).write_bytes(content)
     document = {
         "format": FORMAT,
         "spec": task.spec.model_dump(mode="json"),
         "window": {cut: getattr(task.window, cut).isoformat() for cut in _CUTS},
-        "seed": task.seed,
-        "features": None if task.features is None else task.features.model_dump(mode="json"),
+        "features": None if materials.features is None else materials.features.model_dump(mode="json"),
         "columns": {pair: history.feature_names for pair, history in histories.items()},
+        "calendars": {pair: history.calendar for pair, history in histories.items()},
+        "resume": None if materials.resume is None else str(materials.resume),
+        "device": materials.device,
+        "base": None if base is None else [base.version, base.trained_until.isoformat()],
     }
     (folder / TASK).write_text(json.dumps(document))
 
 
 def read_task(folder: Path) -> Task:
-    """Raises `ValueError` for another format, `OSError` where a file is missing."""
+    """With `folder` as scratch. Raises `ValueError` for another format, `OSError` where a file is missing."""
     document = json.loads((folder / TASK).read_text())
     if document["format"] != FORMAT:
         raise ValueError(f"{TASK} has format {document['format']!r}, this version reads {FORMAT}")
@@ -65,16 +72,27 @@ def read_task(folder: Path) -> Task:
             pair: PairHistory(
                 pair=pair,
                 feature_names=tuple(names),
+                calendar=document["calendars"][pair],
                 **{name: arrays[f"{pair}/{name}"] for name in _ARRAYS},
             )
             for pair, names in document["columns"].items()
         }
+    base = None
+    if document["base"] is not None:
+        version, until = document["base"]
+        files = {path.name: path.read_bytes() for path in (folder / BASE).iterdir()}
+        base = Base(version, files, datetime.fromisoformat(until))
     return Task(
         spec=ModelSpec.model_validate(document["spec"]),
-        histories=histories,
+        materials=Materials(
+            histories=histories,
+            scratch=folder,
+            features=None if document["features"] is None else FeatureSetSpec.model_validate(document["features"]),
+            resume=None if document["resume"] is None else Path(document["resume"]),
+            device=document["device"],
+            base=base,
+        ),
         window=EvaluationWindow(**{cut: datetime.fromisoformat(document["window"][cut]) for cut in _CUTS}),
-        seed=document["seed"],
-        features=None if document["features"] is None else FeatureSetSpec.model_validate(document["features"]),
     )
 
 
@@ -88,7 +106,7 @@ def write_result(folder: Path, trained: TrainedModel) -> str:
         "format": FORMAT,
         "files": {name: _sha256(content) for name, content in trained.files.items()},
         "metrics": dict(trained.metrics),
-        "history": [event.to_json() for event in trained.history],
+        "history": [event_to_json(event) for event in trained.history],
         "trained_until": trained.trained_until.isoformat(),
         "epochs": trained.epochs,
     }
@@ -111,10 +129,17 @@ def read_result(folder: Path, digest: str) -> TrainedModel:
     return TrainedModel(
         files={name: _verified(folder / RESULT / _checked(name), expected[name]) for name in sorted(expected)},
         metrics=document["metrics"],
-        history=tuple(Progress.from_json(event) for event in document["history"]),
+        history=tuple(_progress(event) for event in document["history"]),
         trained_until=datetime.fromisoformat(document["trained_until"]),
         epochs=document["epochs"],
     )
+
+
+def _progress(value: Mapping[str, Any]) -> Progress:
+    event = event_from_json(value)
+    if not isinstance(event, Progress):
+        raise TrainingFailed(f"{DONE}: an epoch of the history is a {type(event).__name__}")
+    return event
 
 
 def _checked(name: str) -> str:

@@ -10,50 +10,56 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from fx_assets.models.network import INPUT, ONNX, OUTPUT, WEIGHTS, open_session
+from fx_assets.models.network import AHEAD, INPUT, ONNX, OUTPUT, WEIGHTS, open_session
 from fx_assets.training.records import TrainingFailed
 from fx_assets.training.upstream import known_remarks
+
+# Inputs, and what is known ahead where the network takes it.
+Examples = tuple[Tensor, ...]
 
 OPSET = 20  # the first with GELU as one operator; ONNX Runtime reads it since 1.17
 TOLERANCE = 1e-5
 
 
-def export(network: nn.Module, make: Callable[[], nn.Module], examples: Tensor) -> dict[str, bytes]:
-    """Files of a network, for input (1, window, columns).
+def export(network: nn.Module, make: Callable[[], nn.Module], examples: Examples) -> dict[str, bytes]:
+    """Files of a forecaster, for input (1, window, columns) and, where it takes it, ahead (1, horizon, known_ahead).
 
     `make` builds an untrained twin: the weights file is read back into it, and both files must answer the
-    `examples` (n, window, columns), one at a time, like the network. Raises `TrainingFailed` where one does not.
+    `examples` ((n, window, columns), and (n, horizon, known_ahead) where asked for), one at a time, like the network.
+    Raises `TrainingFailed` where one does not.
     """
     network.eval()
-    files = {WEIGHTS: safetensors.torch.save(network.state_dict()), ONNX: _onnx(network, examples[:1])}
+    first = tuple(part[:1] for part in examples)
+    files = {WEIGHTS: safetensors.torch.save(network.state_dict()), ONNX: _onnx(network, first)}
     verify(network, make, examples, files)
     return files
 
 
-def verify(network: nn.Module, make: Callable[[], nn.Module], examples: Tensor, files: dict[str, bytes]) -> None:
+def verify(network: nn.Module, make: Callable[[], nn.Module], examples: Examples, files: dict[str, bytes]) -> None:
     """Raises `TrainingFailed` where a file answers differently from `network`, by more than `TOLERANCE`."""
     twin = make()
     twin.load_state_dict(safetensors.torch.load(files[WEIGHTS]))
     twin.eval()
     session = open_session(files[ONNX])
-    for example in torch.split(examples, 1):
+    for example in zip(*(torch.split(part, 1) for part in examples), strict=True):
         with torch.no_grad():
-            expected, from_weights = network(example).numpy(), twin(example).numpy()
-        (from_onnx,) = session.run([OUTPUT], {INPUT: example.numpy()})
+            expected, from_weights = network(*example).numpy(), twin(*example).numpy()
+        feed = {name: part.numpy() for name, part in zip((INPUT, AHEAD), example, strict=False)}
+        (from_onnx,) = session.run([OUTPUT], feed)
         for name, answer in ((WEIGHTS, from_weights), (ONNX, from_onnx)):
             if not np.allclose(answer, expected, rtol=TOLERANCE, atol=TOLERANCE):
                 difference = float(np.max(np.abs(answer - expected)))
                 raise TrainingFailed(f"{name} differs from the trained network by {difference:g}; nothing is stored")
 
 
-def _onnx(network: nn.Module, example: Tensor) -> bytes:
+def _onnx(network: nn.Module, example: Examples) -> bytes:
     with known_remarks():
         program = torch.onnx.export(
             network,
-            (example,),
+            example,
             dynamo=True,
             opset_version=OPSET,
-            input_names=[INPUT],
+            input_names=[INPUT, AHEAD][: len(example)],
             output_names=[OUTPUT],
             verbose=False,
         )

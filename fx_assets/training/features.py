@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,14 +62,7 @@ def inside(plan: FeaturePlan | None, histories: Mapping[str, PairHistory]) -> di
 
 
 def _planned(plan: FeaturePlan, history: PairHistory) -> PairHistory:
-    return PairHistory(
-        pair=history.pair,
-        ends=history.ends,
-        trading_dates=history.trading_dates,
-        closes=history.closes,
-        features=plan.apply(history.features),
-        feature_names=plan.names,
-    )
+    return replace(history, features=plan.apply(history.features), feature_names=plan.names)
 
 
 def _complete(history: PairHistory) -> PairHistory:

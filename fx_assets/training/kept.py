@@ -39,19 +39,28 @@ class Kept:
 
 
 def kept_features(checkpoint: Checkpoint, spec: FeatureSetSpec) -> Kept:
-    """Read from the checkpoint's `features.json`; `spec`: the set that it was trained on."""
-    plan = load_plan(checkpoint.files[PLAN])
+    """Read from the checkpoint's `features.json`; `spec`: the set that it was trained on.
+
+    An ensemble has one of each member that reads features: what any of them kept is kept.
+    """
+    plans = [load_plan(content) for name, content in sorted(checkpoint.files.items()) if name.endswith(PLAN)]
+    plan = plans[0]
     scope, version = str(checkpoint.manifest["scope"]).upper(), str(checkpoint.manifest["version"])
-    rows = [{"pair": scope, "model_version": version, **row} for row in _rows(plan, spec)]
+    found: dict[str, dict[str, Any]] = {}
+    for row in (row for each in plans for row in _rows(each, spec)):
+        if row["kept"] or row["feature"] not in found:
+            found[row["feature"]] = {"pair": scope, "model_version": version, **row}
+    rows = list(found.values())
     dropped = [row for row in rows if not row["kept"]]
     facts = {
         "model_version": version,
         "candidates": len(plan.given),
-        "kept": len(plan.names),
+        "kept": len(rows) - len(dropped),
         "dropped": len(dropped),
         **{f"{name}/{key}": value for name, report in plan.reports.items() for key, value in _plain(report)},
     }
-    tables = {"kept": ", ".join(f"`{name}`" for name in plan.names[:_SHOWN]), "dropped": _table(dropped)}
+    names = [row["feature"] for row in rows if row["kept"]]
+    tables = {"kept": ", ".join(f"`{name}`" for name in names[:_SHOWN]), "dropped": _table(dropped)}
     return Kept(pa.Table.from_pylist(rows, schema=SCHEMA), facts, {name: text for name, text in tables.items() if text})
 
 

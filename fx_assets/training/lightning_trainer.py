@@ -1,123 +1,143 @@
-"""Trains a network by Lightning. Imports torch: only the supervised child and tests import this module."""
+"""Learns a network by Lightning. Imports torch: only the supervised child and tests import this module."""
 
 from __future__ import annotations
 
 import importlib
-import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-import numpy as np
-import pytorch_lightning as pl
+import safetensors
+import safetensors.torch
 import torch
-from pytorch_lightning.callbacks import EarlyStopping
 from torch import nn
 
 from fx_assets.models.base import BasePredictor
 from fx_assets.models.inputs import PairHistory
-from fx_assets.models.network import NetworkPredictor, encode
+from fx_assets.models.network import WEIGHTS, NetworkPredictor
+from fx_assets.models.networks.heads import Forecaster, make_head
 from fx_assets.models.params import PARAMS, dump_params
+from fx_assets.specs.schema import ModelSpec
 from fx_assets.timegrid.windows import EvaluationWindow
-from fx_assets.training.data import Windows, WindowsModule
+from fx_assets.training.data import ReturnWindows
 from fx_assets.training.export import export
-from fx_assets.training.lightning_module import BestWeights, ForecastModule
-from fx_assets.training.records import Fitted, Progress
-from fx_assets.training.upstream import known_remarks
+from fx_assets.training.kind_trainer import KindTrainer
+from fx_assets.training.loop import LoopOptions, learn, reproducible
+from fx_assets.training.materials import Materials
+from fx_assets.training.records import Fitted, TrainingFailed
+from fx_assets.training.resume import ResumeFile, training_key
 
-# Fixed, because the order of sums depends on it: equal seeds give equal bytes on every machine alike.
-THREADS = 1
-GRADIENT_CLIP = 1.0
 EXAMPLES = 16  # validation windows on which the exported files must agree with the network
 
 
-class LightningTrainer:
+@dataclass(frozen=True)
+class Learning:
+    """One learning of a network: on which windows and how long; `weights`: the file to begin with, None: untrained."""
+
+    predictor: NetworkPredictor
+    training: ReturnWindows
+    validation: ReturnWindows
+    options: LoopOptions
+    resume: ResumeFile | None
+    weights: bytes | None = None
+
+
+class LightningTrainer(KindTrainer):
     """Trains on the training windows of all pairs together, stops by their validation windows, exports the best."""
 
-    def fit(
-        self,
-        predictor: BasePredictor,
-        histories: Mapping[str, PairHistory],
-        window: EvaluationWindow,
-        *,
-        scratch: Path,
-        seed: int,
-        progress: Callable[[Progress], None],
-    ) -> Fitted:
-        """Files without calibration. Raises `TypeError` for a predictor that is not around a network."""
-        if not isinstance(predictor, NetworkPredictor):
-            raise TypeError(f"kind {predictor.kind!r} has trainer 'lightning' and must derive NetworkPredictor")
-        spec = predictor.spec
-        training, validation = (Windows.of(spec, histories, window, part) for part in ("train", "validation"))
+    def _learn(self, learner: BasePredictor, histories: Mapping[str, PairHistory], window: EvaluationWindow) -> Fitted:
+        predictor, spec = network_predictor(learner), learner.spec
         params = predictor.fit_scaler({pair: history.until(window.train_until) for pair, history in histories.items()})
-        data = WindowsModule(
-            training, validation, partial(encode, params=params), batch_size=spec.training.batch_size, seed=seed
+        learning = Learning(
+            predictor,
+            training=ReturnWindows(spec, histories, window, "train", params),
+            validation=ReturnWindows(spec, histories, window, "validation", params),
+            options=loop_options(spec, self._materials.device),
+            resume=resume_file(spec, self._materials, histories, window),
         )
-        make = partial(_network_class(predictor), **predictor.network_options())
-        best = BestWeights(progress)
-        with _reproducible(seed):
-            module = ForecastModule(
-                make(), learning_rate=spec.training.learning_rate, weight_decay=spec.training.weight_decay
-            )
-            stop = EarlyStopping("validation_loss", patience=spec.training.patience, mode="min")
-            trainer = _lightning(scratch, spec.training.max_epochs, [best, stop])
-            with known_remarks():
-                trainer.fit(module, datamodule=data)
-            network = module.network
-            network.load_state_dict(best.weights)
-            chosen = np.linspace(0, len(validation) - 1, min(EXAMPLES, len(validation))).astype(np.int64)
-            examples = torch.from_numpy(encode(validation.gather(chosen)[0], params).inputs)
-            files = export(network, make, examples)
-        losses = {event.epoch: event.validation_loss for event in best.history}
-        return Fitted(
-            files={PARAMS: dump_params(params), **files},
-            metrics={
-                "parameters": float(sum(parameter.numel() for parameter in network.parameters())),
-                "train_windows": float(len(training)),
-                "best_epoch": float(best.epoch),
-                "validation_loss": losses[best.epoch],
-                "validation_loss_untrained": losses[0],
-            },
-            history=tuple(best.history),
-            epochs=len(best.history) - 1,
+        return learned(learning, dump_params(params), self._materials)
+
+
+def learned(learning: Learning, params: bytes, materials: Materials) -> Fitted:
+    """Train and export the best weights, beside the file `params` of their scaler.
+
+    Raises `TrainingFailed` where the weights to begin with are of another network.
+    """
+    make = partial(make_forecaster, learning.predictor)
+    validation = learning.validation
+    with reproducible(learning.options.seed, learning.options.device):
+        forecaster = make()
+        if learning.weights is not None:
+            _begin_with(forecaster, learning.weights)
+        found = learn(
+            forecaster,
+            learning.training,
+            validation,
+            learning.options,
+            scratch=materials.scratch,
+            report=materials.report,
+            resume=learning.resume,
         )
-
-
-def _network_class(predictor: NetworkPredictor) -> type[nn.Module]:
-    module, _, name = (predictor.network or "").partition(":")
-    found: type[nn.Module] = getattr(importlib.import_module(module), name)
-    return found
-
-
-def _lightning(scratch: Path, max_epochs: int, callbacks: list[pl.Callback]) -> pl.Trainer:
-    # Its information lines ("GPU available", tips) go to the log that a reader of this project's runs sees.
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    return pl.Trainer(
-        accelerator="cpu",
-        devices=1,
-        max_epochs=max_epochs,
-        callbacks=callbacks,
-        default_root_dir=scratch,
-        gradient_clip_val=GRADIENT_CLIP,
-        num_sanity_val_steps=-1,  # the whole of it: the untrained network is a candidate
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
+        batch = validation.gather(torch.linspace(0, len(validation) - 1, min(EXAMPLES, len(validation))).long())
+        examples = (batch.inputs,) if batch.ahead is None else (batch.inputs, batch.ahead)
+        files = export(forecaster, make, examples)
+    if learning.resume is not None:
+        learning.resume.remove()
+    before = "untrained" if learning.weights is None else "base"
+    return Fitted(
+        files={PARAMS: params, **files},
+        metrics={
+            "parameters": float(sum(parameter.numel() for parameter in forecaster.parameters())),
+            "train_windows": float(len(learning.training)),
+            "best_epoch": float(found.best_epoch),
+            "validation_loss": found.best_loss,
+            f"validation_loss_{before}": found.history[0].validation_loss,
+        },
+        history=found.history,
+        epochs=len(found.history) - 1,
     )
 
 
-@contextmanager
-def _reproducible(seed: int) -> Iterator[None]:
-    """Fixed seed, threads and algorithms; afterwards torch is as it was."""
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        torch.set_num_threads(THREADS)
-        torch.use_deterministic_algorithms(True)
-        try:
-            yield
-        finally:
-            torch.use_deterministic_algorithms(strict)
-            torch.set_num_threads(threads)
+def network_predictor(learner: BasePredictor) -> NetworkPredictor:
+    """Raises `TypeError` for a kind that is not around a network."""
+    if not isinstance(learner, NetworkPredictor):
+        raise TypeError(f"kind {learner.kind!r} has trainer 'lightning' and must derive NetworkPredictor")
+    return learner
+
+
+def make_forecaster(predictor: NetworkPredictor) -> Forecaster:
+    """An untrained forecaster as the predictor's spec describes it."""
+    head = make_head(predictor.hyperparameters.head, centred=predictor.spec.target == "volatility")
+    module, _, name = (predictor.network or "").partition(":")
+    network: type[nn.Module] = getattr(importlib.import_module(module), name)
+    return Forecaster(network(outputs=head.outputs, **predictor.network_options()), head)
+
+
+def loop_options(spec: ModelSpec, device: str, *, epochs: int | None = None) -> LoopOptions:
+    """The loop as a spec's `training` describes it; with `epochs`, exactly so many."""
+    training = spec.training
+    return LoopOptions(
+        max_epochs=epochs or training.max_epochs,
+        patience=epochs or training.patience,
+        batch_size=training.batch_size,
+        learning_rate=training.learning_rate,
+        weight_decay=training.weight_decay,
+        seed=training.seed,
+        device=device,
+    )
+
+
+def resume_file(
+    spec: ModelSpec, materials: Materials, histories: Mapping[str, PairHistory], window: EvaluationWindow
+) -> ResumeFile | None:
+    """Where each whole epoch of this very training is kept; None where nothing is."""
+    if materials.resume is None:
+        return None
+    return ResumeFile(materials.resume, training_key(spec, histories, window, materials.base, materials.device))
+
+
+def _begin_with(forecaster: Forecaster, weights: bytes) -> None:
+    try:
+        forecaster.load_state_dict(safetensors.torch.load(weights))
+    except (RuntimeError, safetensors.SafetensorError) as error:
+        raise TrainingFailed(f"{WEIGHTS} of the version to go on from is of another network: {error}") from error

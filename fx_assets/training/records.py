@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 
 class TrainingFailed(RuntimeError):
@@ -31,21 +31,76 @@ class Progress:
             return f"before training: {losses}"
         return f"epoch {self.epoch} of at most {self.max_epochs}: train loss {self.train_loss:.5f}, {losses}"
 
-    def to_json(self) -> dict[str, Any]:
-        """The event as it is written on the child's stdout."""
-        return asdict(self)
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Progress:
-        """Raises `TrainingFailed` where the event has other keys: then child and parent differ in version."""
-        if set(value) != set(cls.__dataclass_fields__):
-            raise TrainingFailed(f"progress event with keys {sorted(value)}; restart, so that one version runs")
-        return cls(**value)
+TrialState = Literal["complete", "pruned", "failed"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One set of values that a search has tried. `study` and `number` name it for ever.
+
+    `loss` is the mean of `folds`, the out-of-fold losses it got to; None where it got to none. `reason`: of a failure.
+    """
+
+    study: str
+    number: int
+    values: Mapping[str, Any]
+    state: TrialState
+    loss: float | None
+    folds: tuple[float, ...]
+    started_at: datetime
+    ended_at: datetime
+    reason: str = ""
+
+    def __str__(self) -> str:
+        values = ", ".join(f"{name}={value}" for name, value in sorted(self.values.items()))
+        loss = "no loss" if self.loss is None else f"loss {self.loss:.5f}"
+        return f"trial {self.number} {self.state}: {loss}, {values}{f' ({self.reason})' if self.reason else ''}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """Anything else worth saying while a long training runs, e.g. which member of an ensemble is at work."""
+
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
+
+
+Event = Progress | Trial | Step
+Report = Callable[[Event], None]
+
+
+def silent(_: Event) -> None:
+    """Report to nobody."""
+
+
+_KINDS: Mapping[str, type[Progress] | type[Trial] | type[Step]] = {"progress": Progress, "trial": Trial, "step": Step}
+
+
+def event_to_json(event: Event) -> dict[str, Any]:
+    """The event as it is written on the child's stdout: its name and its fields."""
+    name = next(name for name, kind in _KINDS.items() if isinstance(event, kind))
+    fields = {key: value.isoformat() if isinstance(value, datetime) else value for key, value in asdict(event).items()}
+    return {"event": name, **fields}
+
+
+def event_from_json(value: Mapping[str, Any]) -> Event:
+    """Raises `TrainingFailed` where the event is another: then child and parent differ in version."""
+    kind = _KINDS.get(str(value.get("event")))
+    if kind is None or set(value) - {"event"} != set(kind.__dataclass_fields__):
+        raise TrainingFailed(f"training event with keys {sorted(value)}; restart, so that one version runs")
+    fields = {key: item for key, item in value.items() if key != "event"}
+    if kind is Trial:
+        moments = {name: datetime.fromisoformat(fields[name]) for name in ("started_at", "ended_at")}
+        fields = {**fields, **moments, "folds": tuple(fields["folds"])}
+    return kind(**fields)
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a trainer leaves: files, not yet calibrated."""
+    """What learning leaves: files, not yet calibrated."""
 
     files: Mapping[str, bytes]
     metrics: Mapping[str, float]

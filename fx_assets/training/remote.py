@@ -6,17 +6,15 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from fx_assets.children.supervisor import ChildFailed, TimeLimitPassed, confined_to, supervise
-from fx_assets.models.inputs import PairHistory
 from fx_assets.settings import environment
-from fx_assets.specs.schema import FeatureSetSpec, ModelSpec
+from fx_assets.specs.schema import ModelSpec
 from fx_assets.timegrid.windows import EvaluationWindow
 from fx_assets.training.exchange import Task, read_result, write_task
-from fx_assets.training.records import Progress, TrainedModel, TrainingFailed
+from fx_assets.training.materials import Materials
+from fx_assets.training.records import TrainedModel, TrainingFailed, event_from_json
 
 _log = logging.getLogger(__name__)
 CHILD = "fx_assets.training.child"
@@ -24,22 +22,21 @@ CHILD = "fx_assets.training.child"
 
 def train_in_child(
     spec: ModelSpec,
-    histories: Mapping[str, PairHistory],
-    *,
+    materials: Materials,
     window: EvaluationWindow,
-    folder: Path,
-    seed: int,
-    progress: Callable[[Progress], None],
+    *,
     grace_s: float,
-    features: FeatureSetSpec | None = None,
     command: tuple[str, ...] = (sys.executable, "-P", "-m", CHILD),
 ) -> TrainedModel:
-    """Train in a process of its own, which works in `folder` alone; return what it verifiably left there.
+    """Train in a process of its own, which works in `materials.scratch` alone; return what it verifiably left there.
 
-    Raises `TrainingFailed` with the cause where the child fails, dies or takes over `training.time_limit_s`;
-    an exception raised here meanwhile goes on once the child and all of its group are gone.
+    Beside its scratch the child writes two things that must outlive it: last whole epochs under `materials.resume`, and
+    trials of a search in the database of searches. Raises `TrainingFailed` with the cause where the child fails, dies
+    or takes over `training.time_limit_s`; an exception raised here meanwhile goes on once the child and all of its
+    group are gone.
     """
-    write_task(folder, Task(spec, histories, window, seed, features))
+    folder = materials.scratch
+    write_task(folder, Task(spec, materials, window))
     temporary = folder / "tmp"
     temporary.mkdir()
     last: dict[str, Any] = {}
@@ -49,7 +46,7 @@ def train_in_child(
         if event.keys() <= {"done", "failed"}:
             last.update(event)
         else:
-            progress(Progress.from_json(event))
+            materials.report(event_from_json(event))
 
     try:
         ended = supervise(

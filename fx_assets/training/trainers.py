@@ -1,168 +1,74 @@
-"""The one entry to training. Imports no torch: networks train in a supervised child process."""
+"""The one entry to training: which trainer a model needs, and whether it works in a process of its own.
+
+Imports no torch: networks, ensembles and searches run in a supervised child.
+"""
 
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
 
-import numpy as np
-
-from fx_assets.features.plan import PLAN
-from fx_assets.models.base import BasePredictor, MemoryCheckpoint
-from fx_assets.models.calibration import CALIBRATION, fit_calibration
-from fx_assets.models.errors import InsufficientHistory
-from fx_assets.models.inputs import FloatArray, PairHistory
-from fx_assets.models.params import dump_params
 from fx_assets.models.registry import predictor_class
-from fx_assets.specs.schema import FeatureSetSpec, ModelSpec
+from fx_assets.settings import Settings
+from fx_assets.specs.schema import ModelSpec
 from fx_assets.timegrid.windows import EvaluationWindow
-from fx_assets.training.features import fit_features, inside
-from fx_assets.training.origins import origins
-from fx_assets.training.records import Fitted, Progress, TrainedModel
-
-Report = Callable[[Progress], None]
-
-
-class Trainer(Protocol):
-    """Turns histories into files that the predictor can load; sees no row after `window.validate_until`."""
-
-    def fit(
-        self,
-        predictor: BasePredictor,
-        histories: Mapping[str, PairHistory],
-        window: EvaluationWindow,
-        *,
-        scratch: Path,
-        seed: int,
-        progress: Report,
-    ) -> Fitted:
-        """Fit on training rows; validation rows may only decide when to stop."""
+from fx_assets.training.kind_trainer import FitTrainer
+from fx_assets.training.materials import Materials, Trainer
+from fx_assets.training.records import TrainedModel
+from fx_assets.training.search.coordinator import OptimizationCoordinator
 
 
-class FitTrainer:
-    """For kinds that fit themselves, in numpy."""
-
-    def fit(
-        self,
-        predictor: BasePredictor,
-        histories: Mapping[str, PairHistory],
-        window: EvaluationWindow,
-        *,
-        scratch: Path,
-        seed: int,
-        progress: Report,
-    ) -> Fitted:
-        """`BasePredictor.fit`; there are no epochs to report and nothing to write."""
-        del scratch, progress
-        return Fitted(files=predictor.fit(histories, window, seed=seed), metrics={})
+def needs_child(spec: ModelSpec) -> bool:
+    """Whether a training is long or heavy enough for a process that can be stopped for sure."""
+    return predictor_class(spec.kind).trainer != "fit" or spec.search is not None
 
 
 def train(
-    spec: ModelSpec,
-    histories: Mapping[str, PairHistory],
-    *,
-    window: EvaluationWindow,
-    scratch: Path,
-    seed: int,
-    features: FeatureSetSpec | None = None,
-    progress: Report = lambda _: None,
-    supervised: bool = True,
-    grace_s: float = 5.0,
+    spec: ModelSpec, materials: Materials, window: EvaluationWindow, *, settings: Settings, supervised: bool = True
 ) -> TrainedModel:
-    """Train `spec` on one pair or, pooled, on several; `features` is the set that made the histories' features.
+    """Train `spec` in a folder of its own under `materials.scratch`, which is made if missing and left as found.
 
-    Rows after `window.validate_until` are cut off before anything sees them. Kinds with a network train in
-    a child process that is gone when this returns or raises (unless not `supervised`: for tests and
-    debugging), others here. `scratch` is made if missing and left as it was found.
+    Rows after `window.validate_until` are cut off before anything sees them. Long trainings run in a child process
+    that is gone when this returns or raises (unless not `supervised`: for tests and debugging), others here.
     Raises `TrainingFailed` where the child fails, `FitFailed` or `InsufficientHistory` where a fit here does.
     """
-    known = {pair: history.until(window.validate_until) for pair, history in histories.items()}
-    scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{spec.model_id}-", dir=scratch) as name:
-        if supervised and predictor_class(spec.kind).trainer == "lightning":
+    materials.scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{spec.model_id}-", dir=materials.scratch) as name:
+        own = replace(materials.until(window.validate_until), scratch=Path(name))
+        if supervised and needs_child(spec):
             from fx_assets.training.remote import train_in_child
 
-            return train_in_child(
-                spec,
-                known,
-                window=window,
-                folder=Path(name),
-                seed=seed,
-                features=features,
-                progress=progress,
-                grace_s=grace_s,
-            )
-        return train_here(
-            spec, known, window=window, scratch=Path(name), seed=seed, features=features, progress=progress
-        )
+            return train_in_child(spec, own, window, grace_s=settings.child_grace_seconds)
+        return trainer_for(spec, own, settings).fit(window, spec)
 
 
-def train_here(
-    spec: ModelSpec,
-    histories: Mapping[str, PairHistory],
-    *,
-    window: EvaluationWindow,
-    scratch: Path,
-    seed: int,
-    progress: Report,
-    features: FeatureSetSpec | None = None,
-) -> TrainedModel:
-    """As `train`, in this process.
+def trainer_for(spec: ModelSpec, materials: Materials, settings: Settings) -> Trainer:
+    """The trainer of a model, with all it depends on: the only place that puts them together."""
 
-    The features' fitted stages are fitted first, on training rows; the trainer sees what they leave.
-    """
-    started = time.monotonic()
-    if not histories:
-        raise InsufficientHistory(f"model {spec.model_id}: no pair to train on")
-    columns = next(iter(histories.values())).columns
-    for history in histories.values():
-        if history.columns != columns:
-            raise ValueError(f"{history.pair}: columns {history.columns}, but the first pair has {columns}")
-    plan = fit_features(features, histories, window, horizon=spec.horizon, aim=spec.target, scratch=scratch, seed=seed)
-    seen = inside(plan, histories)
-    learner = predictor_class(spec.kind)(spec, next(iter(seen.values())).columns)
-    fitted = _trainer(learner).fit(learner, seen, window, scratch=scratch, seed=seed, progress=progress)
-    files = {**fitted.files, **({} if plan is None else {PLAN: plan.dump()})}
-    predictor = predictor_class(spec.kind)(spec, columns)
-    predictor.load_model(MemoryCheckpoint(predictor.identity(), files))
-    calibrations, windows = _calibrate(predictor, histories, window)
-    return TrainedModel(
-        files={**files, CALIBRATION: dump_params(calibrations)},
-        metrics={**fitted.metrics, "validation_windows": float(windows), "seconds": time.monotonic() - started},
-        history=fitted.history,
-        trained_until=window.validate_until,
-        epochs=fitted.epochs,
-    )
+    def single(member: ModelSpec, given: Materials) -> Trainer:
+        if predictor_class(member.kind).trainer == "fit":
+            return FitTrainer(given)
+        if given.base is not None:
+            from fx_assets.training.warm import WarmTrainer
 
+            return WarmTrainer(given)
+        from fx_assets.training.lightning_trainer import LightningTrainer
 
-def _trainer(predictor: BasePredictor) -> Trainer:
-    if predictor.trainer == "fit":
-        return FitTrainer()
-    from fx_assets.training.lightning_trainer import LightningTrainer
+        return LightningTrainer(given)
 
-    return LightningTrainer()
+    def coordinator() -> OptimizationCoordinator:
+        from fx_assets.training.search.optuna_coordinator import OptunaCoordinator
 
+        return OptunaCoordinator(settings.search_database)
 
-def _calibrate(
-    predictor: BasePredictor, histories: Mapping[str, PairHistory], window: EvaluationWindow
-) -> tuple[dict[str, Any], int]:
-    """Calibration of each pair from its validation windows, predicted by the code that predicts at night."""
-    calibrations, count = {}, 0
-    for pair, history in histories.items():
-        rows = origins(predictor.spec, history, window, "validation")
-        calibrations[pair] = fit_calibration(scores(predictor, history, rows))
-        count += len(rows)
-    return calibrations, count
+    if predictor_class(spec.kind).trainer == "ensemble":
+        from fx_assets.training.ensemble import EnsembleTrainer
 
+        searches = any(member.search is not None for member in (spec.ensemble.members if spec.ensemble else ()))
+        return EnsembleTrainer(materials, trainers=single, coordinator=coordinator() if searches else None)
+    if spec.search is not None and materials.base is None:  # a warm update keeps what was found
+        from fx_assets.training.search.trainer import SearchTrainer
 
-def scores(predictor: BasePredictor, history: PairHistory, rows: Any) -> FloatArray:
-    """|y - location| / scale (n, H) of the windows that end with `rows` (n,)."""
-    spec = predictor.spec
-    prediction = predictor.predict(np.stack([history.window(int(row), spec.window) for row in rows]))
-    ahead = history.closes[rows[:, None] + np.arange(1, spec.horizon + 1)]
-    returns = np.log(ahead / history.closes[rows][:, None])
-    result: FloatArray = np.abs(returns - prediction.location) / prediction.scale
-    return result
+        return SearchTrainer(materials, trainers=single, coordinator=coordinator())
+    return single(spec, materials)

@@ -86,6 +86,8 @@ def _described(registry: Registry, lake: LiveSnapshot, spec: ModelSpec) -> dict[
         "window": spec.window,
         "horizon": spec.horizon,
         "target": spec.target,
+        # The calendar of the bars to come is added here; a request does not bring it.
+        "known_ahead": spec.known_ahead,
         "quantiles": spec.quantiles,
         # Loaded: by predictions over HTTP, on first use. Published: by the newest forecast of the night.
         "versions": {

@@ -7,9 +7,23 @@ import sys
 
 import pytest
 
+TRAINING_ONLY = {
+    *(
+        "torch",
+        "tsfresh",
+        "featuretools",
+        "autofeat",
+        "pytorch_lightning",
+        "sklearn",
+        "skl2onnx",
+        "arch",
+        "statsmodels",
+    ),
+    *("optuna", "mlflow", "wandb"),
+}
 READER_NEVER = {
-    *("dagster", "torch", "sklearn", "skops", "arch", "statsmodels", "pytorch_lightning", "tsfresh", "featuretools"),
-    *("autofeat", "numba", "sympy", "matplotlib"),
+    *TRAINING_ONLY,
+    *("dagster", "skops", "numba", "sympy", "matplotlib"),
 }
 LOADED = "import sys; {statement}; print(' '.join(sorted({{name.split('.')[0] for name in sys.modules}})))"
 
@@ -23,11 +37,11 @@ def loaded(statement: str) -> set[str]:
 @pytest.mark.parametrize(
     ("statement", "banned"),
     [
-        ("import fx_assets.definitions", {"torch", "tsfresh", "featuretools", "autofeat", "pytorch_lightning"}),
+        ("import fx_assets.definitions", TRAINING_ONLY),
         ("import serving.app", READER_NEVER),
         (
             "from fx_assets import settings; from fx_assets.models.catalog import load; load(settings.get_settings())",
-            {"dagster", "torch", "sklearn", "pytorch_lightning", "onnxruntime"},
+            TRAINING_ONLY | {"dagster", "onnxruntime"},
         ),
     ],
     ids=["definitions", "serving", "validate"],

@@ -31,7 +31,10 @@ ROOMS = (
 )
 DATA_ROOMS = frozenset(ROOMS[6:13])
 SERVING_MAY = frozenset({"settings", "specs", "timegrid", "metrics", "storage", "features", "models", "forecasting"})
-HEAVY = ("torch", "tsfresh", "featuretools", "autofeat", "pytorch_lightning", "sklearn", "skops", "arch", "statsmodels")
+HEAVY = (
+    *("torch", "tsfresh", "featuretools", "autofeat", "pytorch_lightning", "sklearn", "skops", "arch", "statsmodels"),
+    *("optuna", "mlflow", "wandb", "skl2onnx"),
+)
 ROOT = project_root()
 
 

@@ -22,6 +22,7 @@ from tests.support.tiny_lake import TinyLake, tiny_lake
 
 COMMANDS = (
     *("validate", "demo", "materialize", "train", "forecast", "convert", "ingest", "export", "probe", "serve", "up"),
+    "trials",
 )
 NIGHT = datetime(2026, 10, 30, 21, 30, tzinfo=UTC)
 HEAVY = {

@@ -16,6 +16,7 @@ from scipy import stats
 from fx_assets.metrics.losses import (
     absolute_error,
     covered,
+    crps_normal,
     crps_quantiles,
     interval_score,
     pinball,
@@ -115,3 +116,18 @@ TWO: Any = [1.0, 2.0]
 def test_wrong_arguments_are_named(call: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_crps_of_a_normal_is_that_of_scoringrules() -> None:
+    rng = np.random.default_rng(3)
+    y, location, scale = rng.normal(size=(40, 3)), rng.normal(size=(40, 3)), rng.uniform(0.1, 3, (40, 3))
+    expected = scoringrules.crps_normal(y, location, scale)
+    np.testing.assert_allclose(crps_normal(y=y, location=location, scale=scale), expected, rtol=1e-12)
+
+
+def test_the_crps_of_a_normal_refuses_what_is_none() -> None:
+    ones = np.ones((2, 2))
+    with pytest.raises(ValueError, match="scale: expected values above 0"):
+        crps_normal(y=ones, location=ones, scale=0 * ones)
+    with pytest.raises(ValueError, match="one shape"):
+        crps_normal(y=ones, location=ones, scale=np.ones(2))

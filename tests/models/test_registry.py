@@ -90,7 +90,6 @@ def test_a_base_without_a_kind_registers_nothing() -> None:
             {"target": "volatility"},
             ("target", "kind 'random_walk' has no target 'volatility'; choose level or log_return"),
         ),
-        ({"features": "core"}, ("features", "kind 'random_walk' looks at closes only; remove this key")),
         (
             {"kind": "har", "target": "volatility", "scope": "panel"},
             ("scope", "kind 'har' has no scope 'panel'; choose pair"),
@@ -104,6 +103,35 @@ def test_a_base_without_a_kind_registers_nothing() -> None:
 )
 def test_problems_name_the_field_and_the_remedy(changes: dict[str, Any], expected: tuple[str, str]) -> None:
     assert check_model(model_spec(**{"kind": "random_walk", **changes})) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "cannot", "able"),
+    [
+        ({"features": "core"}, "features", "looks at closes only; remove this key", "itransformer"),
+        ({"known_ahead": ["weekday"]}, "known_ahead", "takes no inputs of the bars to come", "itransformer"),
+        (
+            {"training": {"update": "warm"}},
+            "training.update",
+            "cannot go on from a version; write none",
+            "itransformer",
+        ),
+        ({"ensemble": {"members": [{"kind": "har"}]}}, "ensemble", "has no members", "kind: ensemble"),
+        (
+            {"search": {"space": {"hyperparameters.alhpa": {"choices": [0.1]}}}},
+            "search.space.hyperparameters.alhpa",
+            "has no such key",
+            "Did you mean 'alpha'?",
+        ),
+    ],
+)
+def test_what_a_kind_cannot_do_is_refused_with_what_can(
+    changes: dict[str, Any], field: str, cannot: str, able: str
+) -> None:
+    ((found, message),) = check_model(model_spec(kind="random_walk", **changes))
+    assert found == field
+    assert cannot in message
+    assert able in message
 
 
 def test_all_problems_are_told_at_once() -> None:

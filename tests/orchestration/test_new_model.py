@@ -76,7 +76,7 @@ def test_a_new_model_answers_over_http_as_the_night_did(opened: Opened) -> None:
     latest = opened.api.get("/v1/forecasts/EURUSD/latest", params={"model": "drift"}).json()
     assert latest["evaluation"]["crps"] > 0
     spec = opened.night.catalog.models["drift"]
-    history = stored_history(opened.night.tiny.lake, "EURUSD", spec, {})
+    history = stored_history(opened.night.tiny.lake, "EURUSD", spec, opened.night.catalog)
     rows = history.window(len(history) - 1, spec.window).tolist()
     for body in ({"pair": "EURUSD"}, {"data": rows}):
         answer = opened.api.post("/drift/predict", json=body)

@@ -246,7 +246,7 @@ def numbers(document: dict[str, Any]) -> list[tuple[Any, ...]]:
 def test_a_prediction_is_that_of_the_night(first: FirstNight, api: Api, model: str, pair: str) -> None:
     spec = first.night.catalog.models[model]
     published = first.night.served(pair)[model].model_dump(mode="json")
-    history = stored_history(first.night.tiny.lake, pair, spec, first.night.catalog.features)
+    history = stored_history(first.night.tiny.lake, pair, spec, first.night.catalog)
     rows = history.window(len(history) - 1, spec.window).tolist()
     assert len(numbers(published)) == 20
     for body in ({"pair": pair}, {"pair": pair, "data": rows}):

@@ -83,7 +83,7 @@ def test_its_columns_are_named_and_night_rows_and_lake_agree_to_the_last_bit(lea
     assert columns == ["close", "returns_1", "returns_3", "volatility_5"]
     night = leaning.forecast("leaning", "EURUSD", issued_at=SECOND_NIGHT).model_dump(mode="json")["horizons"]
     spec = leaning.catalog.models["leaning"]
-    history = stored_history(leaning.lake, "EURUSD", spec, leaning.catalog.features)
+    history = stored_history(leaning.lake, "EURUSD", spec, leaning.catalog)
     rows = history.window(len(history) - 1, spec.window).tolist()
     stored = ask(api, pair="EURUSD")
     own = ask(api, data=rows)

@@ -233,6 +233,8 @@ def test_without_the_lake_own_rows_of_a_pair_known_before_still_predict(tiny: Ti
 
 
 def test_an_unusable_forecast_is_500_and_counted(client: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Loaded while it was sound: a checkpoint that is spoilt already does not pass its golden sample.
+    assert client.post(PATH, json={"pair": "EURUSD"}).status_code == 200
     monkeypatch.setattr(RandomWalk, "_predict", lambda *_: Row(np.full(5, np.nan), np.ones(5)))
     answer = client.post(PATH, json={"pair": "EURUSD"})
     assert (answer.status_code, answer.json()["code"]) == (500, "model_output_invalid")

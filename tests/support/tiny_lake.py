@@ -174,7 +174,7 @@ class TinyLake:
         predictor.load_model(artifact)
         document = issue(
             predictor,
-            stored_history(self.lake, pair, spec, self.catalog.features).until(bar_end(last)),
+            stored_history(self.lake, pair, spec, self.catalog).until(bar_end(last)),
             self.catalog.pairs[pair],
             manifest=Manifest.model_validate(artifact.manifest),
             kind_of_price="fixing",

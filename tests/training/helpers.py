@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from pathlib import Path
@@ -10,8 +11,12 @@ from typing import Any
 import numpy as np
 
 from fx_assets.models.inputs import FloatArray, PairHistory
+from fx_assets.settings import Settings
 from fx_assets.specs.schema import ModelSpec
 from fx_assets.timegrid.windows import EvaluationWindow
+from fx_assets.training.materials import Materials
+from fx_assets.training.records import Event, TrainedModel
+from fx_assets.training.trainers import train
 
 SMALL: dict[str, Any] = {
     "model_id": "small",
@@ -64,8 +69,38 @@ def cuts(history: PairHistory, model: ModelSpec) -> EvaluationWindow:
 
 def replace(history: PairHistory, **changes: Any) -> PairHistory:
     """A copy with other arrays."""
-    names = ("pair", "ends", "trading_dates", "closes", "features", "feature_names")
-    return PairHistory(**{**{name: getattr(history, name) for name in names}, **changes})
+    return dataclasses.replace(history, **changes)
+
+
+def materials(scratch: Path, *histories: PairHistory, **more: Any) -> Materials:
+    """What a trainer is given, by pair."""
+    return Materials(histories={history.pair: history for history in histories}, scratch=scratch, **more)
+
+
+def trained(
+    model: ModelSpec,
+    *histories: PairHistory,
+    scratch: Path,
+    window: EvaluationWindow | None = None,
+    supervised: bool = False,
+    **more: Any,
+) -> TrainedModel:
+    """Train in this process unless `supervised`, cut as at night unless by `window`."""
+    return train(
+        model,
+        materials(scratch, *histories, **more),
+        window or cuts(histories[0], model),
+        settings=Settings(home=scratch, child_grace_seconds=1),
+        supervised=supervised,
+    )
+
+
+class Heard(list[Event]):
+    """Collects what a training reports."""
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        """The events of one kind."""
+        return [event for event in self if isinstance(event, kind)]
 
 
 def held_out(history: PairHistory, model: ModelSpec, window: EvaluationWindow) -> tuple[FloatArray, FloatArray]:

@@ -15,14 +15,15 @@ import numpy as np
 import pytest
 
 from fx_assets.models.base import MemoryCheckpoint
+from fx_assets.models.inputs import PairHistory
 from fx_assets.models.predictors.itransformer import ITransformerPredictor
+from fx_assets.specs.schema import FeatureSetSpec
 from fx_assets.training.exchange import Task, read_result, read_task, write_result, write_task
-from fx_assets.training.records import Progress, TrainedModel, TrainingFailed
+from fx_assets.training.materials import Base
+from fx_assets.training.records import Event, Progress, TrainedModel, TrainingFailed, silent
 from fx_assets.training.remote import train_in_child
-from fx_assets.training.trainers import train
-from tests.training.helpers import cuts, market, spec, wait_until_gone
+from tests.training.helpers import Heard, cuts, market, materials, replace, spec, trained, wait_until_gone
 
-SEED = 11
 # Runs the child as it is, noting whatever Python opens for writing, makes, moves or removes.
 WATCHED = r"""
 import os, runpy, sys
@@ -58,7 +59,7 @@ class Run:
 
     folder: Path
     trained: TrainedModel
-    events: list[Progress]
+    events: Heard
     writes: list[str]
     loaded: list[str]
     home: Path
@@ -75,7 +76,7 @@ def supervised(tmp_path_factory: pytest.TempPathFactory) -> Run:
     home.mkdir()
     noted.touch()
     script.write_text(WATCHED)
-    history, model, events = market(), spec(), list[Progress]()
+    history, model, events = market(), spec(), Heard()
     names = ("HOME", "TMPDIR")
     said = Listener()
     logging.getLogger("fx_assets.training").addHandler(said)
@@ -85,25 +86,21 @@ def supervised(tmp_path_factory: pytest.TempPathFactory) -> Run:
         patch.chdir(base)
         before = sorted(path.name for path in base.iterdir())
         window = cuts(history, model)
-        trained = train_in_child(
+        result = train_in_child(
             model,
-            {"EURUSD": history.until(window.validate_until)},
-            window=window,
-            folder=folder,
-            seed=SEED,
-            progress=events.append,
+            materials(folder, history.until(window.validate_until), report=events.append),
+            window,
             grace_s=1,
             command=(sys.executable, "-P", str(script), str(noted)),
         )
     after = sorted(path.name for path in base.iterdir())
     logging.getLogger("fx_assets.training").removeHandler(said)
     *writes, loaded = noted.read_text().splitlines()
-    return Run(folder, trained, events, writes, loaded.split()[1:], home, said.messages, before, after)
+    return Run(folder, result, events, writes, loaded.split()[1:], home, said.messages, before, after)
 
 
 def test_the_child_trains_what_this_process_would(supervised: Run, tmp_path: Path) -> None:
-    history, model = market(), spec()
-    here = train(model, {"EURUSD": history}, window=cuts(history, model), scratch=tmp_path, seed=SEED, supervised=False)
+    here = trained(spec(), market(), scratch=tmp_path)
     assert here.files == supervised.trained.files
     assert here.history == supervised.trained.history == tuple(supervised.events)
     assert here.trained_until == supervised.trained.trained_until
@@ -113,8 +110,10 @@ def test_the_child_trains_what_this_process_would(supervised: Run, tmp_path: Pat
 
 
 def test_progress_is_one_event_an_epoch_beginning_before_the_first(supervised: Run) -> None:
-    assert [event.epoch for event in supervised.events] == [0, 1, 2]
-    first, *rest = supervised.events
+    events = supervised.events.of(Progress)
+    assert len(events) == len(supervised.events)
+    assert [event.epoch for event in events] == [0, 1, 2]
+    first, *rest = events
     assert first.train_loss is None
     assert first.best
     assert all(event.train_loss is not None and event.max_epochs == 2 for event in rest)
@@ -194,21 +193,39 @@ def test_no_result_is_read_or_written_outside_its_folder(name: str, supervised: 
 
 
 def test_the_task_survives_the_way_to_the_child(tmp_path: Path) -> None:
-    history, model = market(), spec(training={"stride": 2})
-    task = Task(model, {"EURUSD": history}, cuts(history, model), 5)
-    write_task(tmp_path, task)
+    history, model = replace(market(), calendar="target"), spec(training={"stride": 2})
+    window = cuts(history, model)
+    features = FeatureSetSpec.model_validate({"name": "core", "stages": [{"stage": "indicators"}]})
+    base = Base("20260101T000000Z", {"params.json": b"{}", "model.onnx": b"\x00\xff"}, window.train_until)
+    sent = materials(
+        tmp_path, history, features=features, resume=tmp_path / "resume", base=base, device="auto", report=print
+    )
+    write_task(tmp_path, Task(model, sent, window))
     arrived = read_task(tmp_path)
-    assert (arrived.spec, arrived.window, arrived.seed) == (task.spec, task.window, task.seed)
-    assert arrived.histories["EURUSD"].feature_names == history.feature_names
-    for name in ("ends", "trading_dates", "closes", "features"):
-        sent, received = getattr(history, name), getattr(arrived.histories["EURUSD"], name)
-        assert received.dtype == sent.dtype
-        assert received.tobytes() == sent.tobytes()
+    assert (arrived.spec, arrived.window) == (model, window)
+    # All but the report, which stays behind, and the histories, which have no equality of their own.
+    same = dataclasses.replace(sent, histories={}, report=silent)
+    assert dataclasses.replace(arrived.materials, histories={}) == same
+    (received,) = arrived.materials.histories.values()
+    for field in dataclasses.fields(PairHistory):
+        one, other = getattr(history, field.name), getattr(received, field.name)
+        if isinstance(one, np.ndarray):
+            assert other.dtype == one.dtype
+            assert other.tobytes() == one.tobytes()
+        else:
+            assert other == one
+
+
+def test_a_task_without_anything_optional_arrives_so(tmp_path: Path) -> None:
+    history, model = market(features=0), spec()
+    write_task(tmp_path, Task(model, materials(tmp_path, history), cuts(history, model)))
+    arrived = read_task(tmp_path).materials
+    assert (arrived.features, arrived.resume, arrived.base, arrived.device) == (None, None, None, "cpu")
 
 
 def test_a_pickle_among_the_histories_is_not_opened(tmp_path: Path) -> None:
     history, model = market(), spec()
-    write_task(tmp_path, Task(model, {"EURUSD": history}, cuts(history, model), 5))
+    write_task(tmp_path, Task(model, materials(tmp_path, history), cuts(history, model)))
     names = ("ends", "trading_dates", "closes", "features")
     arrays = {f"EURUSD/{name}": getattr(history, name) for name in names}
     np.savez(tmp_path / "histories.npz", **{**arrays, "EURUSD/closes": np.array([{}], dtype=object)})
@@ -218,9 +235,8 @@ def test_a_pickle_among_the_histories_is_not_opened(tmp_path: Path) -> None:
 
 def test_a_training_that_fails_says_why_and_leaves_nothing(tmp_path: Path) -> None:
     model = spec(pairs=("EURUSD", "USDJPY"), scope="panel")
-    histories = {"EURUSD": market(), "USDJPY": market("USDJPY", features=1)}
     with pytest.raises(TrainingFailed, match="training of small failed: ValueError: USDJPY: columns") as failure:
-        train(model, histories, window=cuts(histories["EURUSD"], model), scratch=tmp_path / "scratch", seed=1)
+        trained(model, market(), market("USDJPY", features=1), scratch=tmp_path / "scratch", supervised=True)
     assert "Traceback" in str(failure.value)
     assert list((tmp_path / "scratch").iterdir()) == []
 
@@ -234,7 +250,7 @@ def test_a_training_that_fails_says_why_and_leaves_nothing(tmp_path: Path) -> No
             "print('hello', flush=True); time.sleep(60)",
             "training of small: the training process wrote what is no event",
         ),
-        ("print('{\"epoch\": 1}', flush=True); time.sleep(60)", r"progress event with keys \['epoch'\]"),
+        ("print('{\"epoch\": 1}', flush=True); time.sleep(60)", r"training event with keys \['epoch'\]"),
     ],
 )
 def test_a_child_that_misbehaves(ending: str, message: str, tmp_path: Path) -> None:
@@ -246,11 +262,8 @@ def test_a_child_that_misbehaves(ending: str, message: str, tmp_path: Path) -> N
     with pytest.raises(TrainingFailed, match=message):
         train_in_child(
             model,
-            {"EURUSD": history},
-            window=cuts(history, model),
-            folder=folder,
-            seed=1,
-            progress=lambda _: None,
+            materials(folder, history),
+            cuts(history, model),
             grace_s=0.3,
             command=(sys.executable, str(script)),
         )
@@ -259,15 +272,15 @@ def test_a_child_that_misbehaves(ending: str, message: str, tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_an_interrupt_while_progress_is_reported_ends_the_child(tmp_path: Path) -> None:
-    history, model = market(), spec(training={"max_epochs": 500, "patience": 500})
-    seen: list[Progress] = []
+    model = spec(training={"max_epochs": 500, "patience": 500})
+    seen: list[Event] = []
 
-    def stop(event: Progress) -> None:
+    def stop(event: Event) -> None:
         seen.append(event)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(model, {"EURUSD": history}, window=cuts(history, model), scratch=tmp_path, seed=1, progress=stop)
+        trained(model, market(), scratch=tmp_path, report=stop, supervised=True)
     assert len(seen) == 1
     assert list(tmp_path.iterdir()) == []
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
@@ -292,11 +305,8 @@ def test_what_a_training_prints_is_passed_on(tmp_path: Path, caplog: pytest.LogC
     with pytest.raises(TrainingFailed, match=r"done\.json is missing"):
         train_in_child(
             model,
-            {"EURUSD": history},
-            window=cuts(history, model),
-            folder=folder,
-            seed=1,
-            progress=lambda _: None,
+            materials(folder, history),
+            cuts(history, model),
             grace_s=1,
             command=(sys.executable, str(script)),
         )

@@ -16,9 +16,8 @@ from fx_assets.models.registry import predictor_class
 from fx_assets.specs.schema import FeatureSetSpec, ModelSpec, Target
 from fx_assets.timegrid.windows import EvaluationWindow
 from fx_assets.training.features import fit_features, target
-from fx_assets.training.records import TrainedModel
-from fx_assets.training.trainers import train_here
 from tests.training.helpers import cuts, market, replace, spec
+from tests.training.helpers import trained as train_on
 
 SELECTED = FeatureSetSpec.model_validate(
     {
@@ -75,22 +74,10 @@ def test_targets_are_what_follows_a_row(aim: Target) -> None:
     assert target(aim, 3, history, rows) == pytest.approx(np.array(expected) * 1e4, abs=1e-7)
 
 
-def train_on(model: ModelSpec, history: PairHistory, features: FeatureSetSpec, scratch: Path) -> TrainedModel:
-    return train_here(
-        model,
-        {"EURUSD": history},
-        window=cuts(history, model),
-        scratch=scratch,
-        seed=1,
-        progress=lambda _: None,
-        features=features,
-    )
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
     model, history = spec(training={"max_epochs": 1}), with_features(market())
-    return model, history, train_on(model, history, SELECTED, tmp_path_factory.mktemp("scratch"))
+    return model, history, train_on(model, history, scratch=tmp_path_factory.mktemp("scratch"), features=SELECTED)
 
 
 def test_a_checkpoint_brings_its_selection_and_fills_gaps(trained: Any) -> None:
@@ -125,5 +112,5 @@ def test_a_plan_for_other_candidates_is_refused(trained: Any) -> None:
 def test_gaps_that_nothing_fills_name_the_feature_and_the_remedy(tmp_path: Path) -> None:
     model, history = spec(), with_features(market())
     bare = SELECTED.model_copy(update={"stages": SELECTED.stages[:1]})
-    with pytest.raises(InsufficientHistory, match=r"feature volatility_5 is missing in \d+ of 1300 rows; end the set"):
-        train_on(model, history, bare, tmp_path)
+    with pytest.raises(InsufficientHistory, match=r"feature volatility_5 is missing in \d+ of 1017 rows; end the set"):
+        train_on(model, history, scratch=tmp_path, features=bare)

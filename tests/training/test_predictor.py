@@ -15,7 +15,8 @@ import torch
 from fx_assets.models.base import MemoryCheckpoint
 from fx_assets.models.errors import InvalidCheckpoint, ModelMismatch, ModelOutputInvalid, NotLoaded
 from fx_assets.models.inputs import FloatArray
-from fx_assets.models.network import ONNX, encode
+from fx_assets.models.network import ONNX, anchored, scaled_rows, window_sigma
+from fx_assets.models.networks.heads import Forecaster, PointHead
 from fx_assets.models.networks.itransformer import ITransformer
 from fx_assets.models.params import PARAMS, dump_params
 from fx_assets.models.predictors.itransformer import ITransformerPredictor
@@ -27,22 +28,22 @@ Files = dict[str, bytes]
 OPTIONS = {"window": 16, "horizon": 3, **SMALL["hyperparameters"]}
 
 
-def make() -> ITransformer:
-    return ITransformer(**OPTIONS)
+def make() -> Forecaster:
+    return Forecaster(ITransformer(**OPTIONS), PointHead())
 
 
 @pytest.fixture(scope="module")
-def network() -> ITransformer:
+def network() -> Forecaster:
     torch.manual_seed(2)
     made = make()
-    torch.nn.init.normal_(made.head.weight)
+    torch.nn.init.normal_(made.get_parameter("network.head.weight"))
     return made
 
 
 @pytest.fixture(scope="module")
-def files(network: ITransformer) -> Files:
+def files(network: Forecaster) -> Files:
     params = {"initial_variance": 4e-5, "mean": [3.0, 3.0], "std": [2.0, 2.0]}
-    return {PARAMS: dump_params(params), **export(network, make, torch.randn(2, 16, 3))}
+    return {PARAMS: dump_params(params), **export(network, make, (torch.randn(2, 16, 3),))}
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +63,14 @@ def loaded(files: Files) -> ITransformerPredictor:
 
 
 def test_the_answer_is_the_network_in_units_of_the_window(
-    files: Files, network: ITransformer, windows: FloatArray
+    files: Files, network: Forecaster, windows: FloatArray
 ) -> None:
-    inputs, sigma = encode(windows, json.loads(files[PARAMS]))
+    params = json.loads(files[PARAMS])
+    sigma = window_sigma(windows[..., 0], params)
+    inputs = anchored(scaled_rows(windows, params), sigma)
     network.eval()
     with torch.no_grad():
-        answer = network(torch.from_numpy(inputs))[:, 0].numpy()
+        answer = network(torch.from_numpy(inputs).float())[:, 0, :, 0].numpy()
     prediction = loaded(files).predict(windows)
     np.testing.assert_allclose(prediction.scale, sigma[:, None] * np.sqrt([1, 2, 3]))
     np.testing.assert_allclose(prediction.location, answer * prediction.scale, rtol=1e-4, atol=1e-7)
@@ -131,7 +134,7 @@ def test_another_config_is_refused_by_name(files: Files) -> None:
 
 def test_spoilt_weights_give_no_forecast(files: Files, windows: FloatArray) -> None:
     model = onnx.load_from_string(files[ONNX])
-    bias = next(tensor for tensor in model.graph.initializer if tensor.name == "head.bias")
+    bias = next(tensor for tensor in model.graph.initializer if tensor.name == "network.head.bias")
     bias.CopyFrom(onnx.numpy_helper.from_array(np.full(3, np.nan, dtype=np.float32), bias.name))
     with pytest.raises(ModelOutputInvalid, match="location is not finite"):
         loaded({**files, ONNX: model.SerializeToString()}).predict(windows)

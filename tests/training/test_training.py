@@ -13,21 +13,19 @@ import torch
 
 from fx_assets.models.base import MemoryCheckpoint
 from fx_assets.models.calibration import CALIBRATION, Calibration
+from fx_assets.models.golden import GOLDEN
 from fx_assets.models.inputs import PairHistory
 from fx_assets.models.network import WEIGHTS
 from fx_assets.models.params import PARAMS
 from fx_assets.models.predictors.itransformer import ITransformerPredictor
+from fx_assets.settings import Settings
 from fx_assets.specs.schema import ModelSpec
 from fx_assets.training import trainers
+from fx_assets.training.finish import scores
 from fx_assets.training.lightning_module import BestWeights
+from fx_assets.training.materials import Materials, Trainer
 from fx_assets.training.records import TrainedModel, TrainingFailed
-from tests.training.helpers import cuts, held_out, market, replace, spec
-
-
-def trained(model: ModelSpec, *histories: PairHistory, seed: int = 7, scratch: Path) -> TrainedModel:
-    by_pair = {history.pair: history for history in histories}
-    window = cuts(histories[0], model)
-    return trainers.train(model, by_pair, window=window, scratch=scratch, seed=seed, supervised=False)
+from tests.training.helpers import cuts, held_out, market, replace, spec, trained
 
 
 def loaded(model: ModelSpec, history: PairHistory, result: TrainedModel) -> ITransformerPredictor:
@@ -55,7 +53,7 @@ def test_equal_seeds_give_equal_bytes_and_leave_torch_as_it_was(first: TrainedMo
     assert again.files == first.files
     after = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), torch.get_rng_state().tolist()
     assert after == settings
-    other = trained(spec(), market(phi=0.5), seed=8, scratch=tmp_path)
+    other = trained(spec(training={"seed": 8}), market(phi=0.5), scratch=tmp_path)
     assert other.files[WEIGHTS] != first.files[WEIGHTS]
 
 
@@ -75,11 +73,11 @@ def test_the_held_out_year_changes_nothing(first: TrainedModel, tmp_path: Path) 
 def test_the_held_out_year_is_not_even_handed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     handed: dict[str, PairHistory] = {}
 
-    def stop(_spec: ModelSpec, histories: dict[str, PairHistory], **_: Any) -> TrainedModel:
-        handed.update(histories)
+    def stop(_spec: ModelSpec, materials: Materials, _settings: Settings) -> Trainer:
+        handed.update(materials.histories)
         raise TrainingFailed("seen enough")
 
-    monkeypatch.setattr(trainers, "train_here", stop)
+    monkeypatch.setattr(trainers, "trainer_for", stop)
     with pytest.raises(TrainingFailed, match="seen enough"):
         trained(spec(), market(), scratch=tmp_path)
     limit = np.datetime64(cuts(market(), spec()).validate_until.replace(tzinfo=None), "us")
@@ -113,7 +111,7 @@ def test_the_best_weights_are_kept_not_the_last(tmp_path: Path, monkeypatch: pyt
 
     def on_validation_end(self: BestWeights, trainer: Any, pl_module: Any) -> None:
         remember(self, trainer, pl_module)
-        seen.append({name: value.numpy().copy() for name, value in pl_module.network.state_dict().items()})
+        seen.append({name: value.numpy().copy() for name, value in pl_module.forecaster.state_dict().items()})
 
     monkeypatch.setattr(BestWeights, "on_validation_end", on_validation_end)
     result = trained(model, market(phi=0.5), scratch=tmp_path)
@@ -155,29 +153,29 @@ def test_a_panel_is_one_checkpoint_with_a_calibration_for_each_pair(first: Train
     predictor = loaded(model, calm, result)
     for history in (calm, wild):
         rows = cuts(history, model).origins(history.ends, window=16, horizon=3, part="validation")
-        scores = trainers.scores(predictor, history, rows)
         own = Calibration.from_json(stored[history.pair])
         assert own.n == len(rows)
         windows = np.stack([history.window(int(row), 16) for row in rows])
         prediction = predictor.predict(windows)
+        found = scores(prediction, history, rows)
         returns = np.log(history.closes[rows[:, None] + [1, 2, 3]] / history.closes[rows][:, None])
-        np.testing.assert_allclose(scores, np.abs(returns - prediction.location) / prediction.scale)
+        np.testing.assert_allclose(found, np.abs(returns - prediction.location) / prediction.scale)
         # Two scores in three lie under the half-width of two thirds, of its own pair.
-        assert np.mean(scores[:, 0] <= own.z[0, 65]) == pytest.approx(0.66, abs=0.01)
+        assert np.mean(found[:, 0] <= own.z[0, 65]) == pytest.approx(0.66, abs=0.01)
     assert stored["EURUSD"]["z"] != stored["USDJPY"]["z"]
 
 
 def test_a_kind_without_network_trains_here(tmp_path: Path) -> None:
     history = replace(market(), features=np.empty((1300, 0)), feature_names=())
     model = spec(kind="random_walk", hyperparameters={})
-    result = trainers.train(model, {"EURUSD": history}, window=cuts(history, model), scratch=tmp_path, seed=1)
-    assert set(result.files) == {PARAMS, CALIBRATION}
+    result = trained(model, history, scratch=tmp_path, supervised=True)
+    assert set(result.files) == {PARAMS, GOLDEN, CALIBRATION}
     assert result.metrics["validation_windows"] == json.loads(result.files[CALIBRATION])["EURUSD"]["n"]
 
 
 def test_no_pair_at_all_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no pair to train on"):
-        trainers.train(spec(), {}, window=cuts(market(), spec()), scratch=tmp_path, seed=1, supervised=False)
+        trained(spec(), window=cuts(market(), spec()), scratch=tmp_path)
 
 
 LEARNING = {"max_epochs": 6, "patience": 3, "learning_rate": 2e-3}

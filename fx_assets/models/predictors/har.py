@@ -14,13 +14,15 @@ from pydantic import Field, field_validator
 from fx_assets.models.base import BasePredictor, Row
 from fx_assets.models.inputs import FloatArray, PairHistory
 from fx_assets.models.params import positive_number
-from fx_assets.models.volatility import DEFAULT_ALPHA, ewma_variance, fitted_initial_variance, log_returns
+from fx_assets.models.volatility import (
+    DEFAULT_ALPHA,
+    MOST_OUTSIDE,
+    believable,
+    ewma_variance,
+    fitted_initial_variance,
+    log_returns,
+)
 from fx_assets.specs.schema import ModelSpec, Strict
-
-# A fitted variance this many times over or under the EWMA is not believed, and the EWMA is used instead.
-BELIEVABLE = 10.0
-# A fit that leaves that range on more than this share of its own training rows is refused altogether.
-MOST_OUTSIDE = 0.05
 
 
 class Hyperparameters(Strict):
@@ -128,11 +130,6 @@ def regression(squares: FloatArray, lags: tuple[int, ...], horizon: int) -> tupl
     at = np.arange(lags[-1], len(squares) - horizon + 1)  # squares before `at` are known, those from `at` are not
     x = np.column_stack([(sums[at] - sums[at - lag]) / lag for lag in lags])
     return x, (sums[at + horizon] - sums[at]) / horizon
-
-
-def believable(ratio: Any) -> Any:
-    """Whether a fitted variance over the EWMA variance is within [1/10, 10]."""
-    return (ratio >= 1 / BELIEVABLE) & (ratio <= BELIEVABLE)
 
 
 def _usable(row: Any, width: int) -> bool:

@@ -1,4 +1,4 @@
-"""`itransformer`: attention over the close and its features (Liu et al. 2024), forecasting the close."""
+"""`itransformer`: attention over the close and its features (Liu et al. 2024, arXiv 2310.06625)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from pydantic import BaseModel, Field
 
-from fx_assets.models.network import NetworkPredictor
-from fx_assets.specs.schema import ModelSpec, Strict
+from fx_assets.models.network import NetworkHyperparameters, NetworkPredictor
+from fx_assets.specs.schema import ModelSpec
 
 
-class ITransformerHyperparameters(Strict):
+class ITransformerHyperparameters(NetworkHyperparameters):
     """Size of the network. The paper's for the Exchange data: width and feed_forward 128, 8 heads."""
 
     width: int = Field(default=64, ge=1, le=4096, description="Length of a token")
@@ -26,11 +26,13 @@ class ITransformerPredictor(NetworkPredictor):
 
     kind = "itransformer"
     Hyperparameters: ClassVar[type[BaseModel]] = ITransformerHyperparameters
+    uses_ahead = True
     network = "fx_assets.models.networks.itransformer:ITransformer"
 
     @classmethod
     def check_spec(cls, spec: ModelSpec) -> Iterable[tuple[str, str]]:
         """The width is shared out evenly between the heads."""
+        yield from super().check_spec(spec)
         options = ITransformerHyperparameters.model_validate(spec.hyperparameters)
         if options.width % options.heads:
             yield "hyperparameters.width", f"{options.width} is not a multiple of {options.heads} heads"

@@ -1,0 +1,17 @@
+"""A digest of what a training sees, to know whether two trainings would come out the same."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from fx_assets.models.inputs import PairHistory
+
+
+def history_digest(history: PairHistory) -> str:
+    """SHA-256 over columns, bar ends, closes and features."""
+    digest = hashlib.sha256("\n".join(history.columns).encode())
+    for array in (history.ends.astype(np.int64), history.closes, history.features):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
