@@ -114,3 +114,10 @@ def test_gaps_that_nothing_fills_name_the_feature_and_the_remedy(tmp_path: Path)
     bare = SELECTED.model_copy(update={"stages": SELECTED.stages[:1]})
     with pytest.raises(InsufficientHistory, match=r"feature volatility_5 is missing in \d+ of 1017 rows; end the set"):
         train_on(model, history, scratch=tmp_path, features=bare)
+
+
+def test_a_kind_that_reads_no_features_leaves_them_aside(tmp_path: Path) -> None:
+    model, history = spec(kind="random_walk", hyperparameters={}), with_features(market())
+    made = train_on(model, history, scratch=tmp_path, features=SELECTED)
+    assert PLAN not in made.files
+    assert made.files == train_on(model, history.bare(), scratch=tmp_path).files

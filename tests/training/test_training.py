@@ -16,13 +16,14 @@ from fx_assets.models.calibration import CALIBRATION, Calibration
 from fx_assets.models.golden import GOLDEN
 from fx_assets.models.inputs import PairHistory
 from fx_assets.models.network import WEIGHTS
+from fx_assets.models.networks.heads import Forecaster, PointHead
 from fx_assets.models.params import PARAMS
 from fx_assets.models.predictors.itransformer import ITransformerPredictor
 from fx_assets.settings import Settings
 from fx_assets.specs.schema import ModelSpec
 from fx_assets.training import trainers
 from fx_assets.training.finish import scores
-from fx_assets.training.lightning_module import BestWeights
+from fx_assets.training.lightning_module import BestWeights, ForecastModule, Mean
 from fx_assets.training.materials import Materials, Trainer
 from fx_assets.training.records import TrainedModel, TrainingFailed
 from tests.training.helpers import cuts, held_out, market, replace, spec, trained
@@ -136,6 +137,25 @@ def test_it_stops_when_patience_is_over_and_falls_back_to_the_random_walk(tmp_pa
     if best == 0:
         windows, _ = held_out(history, model, cuts(history, model))
         assert not loaded(model, history, result).predict(windows[:5]).location.any()
+
+
+def test_a_mean_counts_windows_not_batches() -> None:
+    mean = Mean()
+    mean.add(torch.tensor(1.0), 3)
+    mean.add(torch.tensor(5.0, requires_grad=True), 1)
+    assert mean.value == 2.0
+
+
+def test_gradients_are_clipped_by_their_common_norm() -> None:
+    module = ForecastModule(Forecaster(torch.nn.Linear(3, 1), PointHead()), 1e-3)
+    for clip, expected in ((None, 20.0), (1.0, 1.0)):
+        for parameter in module.parameters():
+            parameter.grad = torch.full_like(parameter, 10.0)
+        module.configure_gradient_clipping(torch.optim.SGD(module.parameters(), lr=1.0), clip)
+        norm = torch.linalg.vector_norm(
+            torch.cat([p.grad.flatten() for p in module.parameters() if p.grad is not None])
+        )
+        assert norm.item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_loss_that_is_not_finite_is_a_failure(tmp_path: Path) -> None:
