@@ -8,23 +8,17 @@ window. So an answer of (0, 1) is the random walk, whatever the pair and the yea
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import BaseModel, Field
 
-import fx_assets.settings  # noqa: F401 - turns ONNX Runtime's telemetry off, before its first import
-from fx_assets.models.base import BasePredictor
-from fx_assets.models.errors import InvalidCheckpoint, NotLoaded
 from fx_assets.models.inputs import FloatArray, PairHistory
+from fx_assets.models.onnx_model import OnnxPredictor
 from fx_assets.models.scaler import fit_scaler, scaler_problems
 from fx_assets.models.volatility import ewma_variances, log_returns
 from fx_assets.specs.schema import ModelSpec, Strict
 
-if TYPE_CHECKING:
-    import onnxruntime
-
-ONNX = "model.onnx"
 WEIGHTS = "model.safetensors"
 INPUT, AHEAD, OUTPUT = "window", "ahead", "forecast"
 
@@ -64,7 +58,7 @@ class NetworkHyperparameters(Strict):
     )
 
 
-class NetworkPredictor(BasePredictor):
+class NetworkPredictor(OnnxPredictor):
     """Base of kinds whose network trains by Lightning and predicts by ONNX Runtime.
 
     Target `log_return` or `level` (the same by simple returns, whose mean is that of the price), or `volatility`: the
@@ -78,8 +72,6 @@ class NetworkPredictor(BasePredictor):
     uses_features: ClassVar[bool] = True
     warm: ClassVar[bool] = True
     made_with: ClassVar[frozenset[str]] = frozenset({"pytorch", "onnx"})
-
-    _session: onnxruntime.InferenceSession | None = None
 
     @classmethod
     def check_spec(cls, spec: ModelSpec) -> Iterable[tuple[str, str]]:
@@ -107,59 +99,23 @@ class NetworkPredictor(BasePredictor):
     def _check_params(self, params: Mapping[str, Any]) -> dict[str, str]:
         return scaler_problems(params, len(self.inside) - 1)
 
-    def _load(self, files: Mapping[str, bytes], *, strict: bool) -> list[str]:
-        skipped = super()._load(files, strict=strict)
-        try:
-            self._session = self._open(files)
-        except InvalidCheckpoint as error:
-            if strict:
-                raise
-            skipped.append(str(error))
-        return skipped
-
-    def _open(self, files: Mapping[str, bytes]) -> onnxruntime.InferenceSession:
-        if ONNX not in files:
-            raise InvalidCheckpoint(f"{ONNX} is missing; the checkpoint has {', '.join(sorted(files)) or 'no files'}")
-        try:
-            session = open_session(files[ONNX])
-        except Exception as error:  # onnxruntime has a dozen exception types without a common base
-            raise InvalidCheckpoint(f"{ONNX} cannot be read ({type(error).__name__}); train again") from error
-        expected = {
-            INPUT: [1, self.spec.window, len(self.inside)],
-            OUTPUT: [1, 1, self.spec.horizon, 2],
-        }
+    def _shapes(self) -> dict[str, list[int]]:
+        shapes = {INPUT: [1, self.spec.window, len(self.inside)], OUTPUT: [1, 1, self.spec.horizon, 2]}
         if self.spec.known_ahead:
-            expected[AHEAD] = [1, self.spec.horizon, len(self.spec.known_ahead)]
-        found = {node.name: node.shape for node in (*session.get_inputs(), *session.get_outputs())}
-        if found != expected:
-            raise InvalidCheckpoint(f"{ONNX}: expected inputs and outputs {expected}, got {found}; train again")
-        return session
+            shapes[AHEAD] = [1, self.spec.horizon, len(self.spec.known_ahead)]
+        return shapes
 
     def _predict(self, window: FloatArray) -> tuple[FloatArray, FloatArray]:
         return self._predict_ahead(window, None)
 
     def _predict_ahead(self, window: FloatArray, ahead: FloatArray | None) -> tuple[FloatArray, FloatArray]:
-        if self._session is None:
-            raise NotLoaded(f"model {self.spec.model_id}: {ONNX} was not loaded; train again")
         sigma = window_sigma(window[None, :, 0], self.params)
         inputs = anchored(scaled_rows(window[None], self.params), sigma)
         feed = {INPUT: inputs.astype(np.float32)}
         if ahead is not None:
             feed[AHEAD] = ahead[None].astype(np.float32)
-        (answer,) = self._session.run([OUTPUT], feed)
         unit = sigma[0] * np.sqrt(np.arange(1, self.spec.horizon + 1))
-        location, scale = np.asarray(answer, dtype=np.float64).reshape(-1, 2).T * unit
+        location, scale = self._answer(OUTPUT, feed).reshape(-1, 2).T * unit
         if self.spec.target == "level":
             location = np.log1p(np.maximum(location, -0.99))
         return location, scale
-
-
-def open_session(model: bytes) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session that computes the same bits everywhere: one thread, in order, on the CPU."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

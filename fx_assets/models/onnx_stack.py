@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fx_assets.models.errors import FitFailed
-from fx_assets.models.network import ONNX, open_session
+from fx_assets.models.onnx_model import ONNX, open_session
 
 ROW, UNITS = "row", "units"
 

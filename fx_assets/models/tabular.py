@@ -10,25 +10,23 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, field_validator
 
-from fx_assets.models.base import BasePredictor, Row
-from fx_assets.models.errors import InsufficientHistory, InvalidCheckpoint, NotLoaded
+from fx_assets.models.base import Row
+from fx_assets.models.errors import InsufficientHistory
 from fx_assets.models.inputs import FloatArray, PairHistory
-from fx_assets.models.network import ONNX, anchored, open_session, scaled_rows, window_sigma
+from fx_assets.models.network import anchored, scaled_rows, window_sigma
+from fx_assets.models.onnx_model import ONNX, OnnxPredictor
 from fx_assets.models.onnx_stack import ROW, UNITS, stacked
 from fx_assets.models.params import PARAMS, dump_params
 from fx_assets.models.scaler import fit_scaler, scaler_problems
 from fx_assets.models.volatility import ewma_variances, log_returns
 from fx_assets.specs.schema import ModelSpec, Strict
-
-if TYPE_CHECKING:
-    import onnxruntime
 
 # Of inputs and targets, in deviations; what is beyond counts as this. A day such as 2015-01-15 in CHF, after
 # years of calm, would otherwise outweigh all others together, and a feature gone astray would carry the forecast away.
@@ -57,7 +55,7 @@ class TabularHyperparameters(Strict):
         return value
 
 
-class TabularPredictor(BasePredictor):
+class TabularPredictor(OnnxPredictor):
     """Base of kinds that scikit-learn fits and ONNX Runtime runs: predicting imports no scikit-learn.
 
     A kind says how it fits one step (`_estimators`, as many as it has `outputs`) and what the answers mean (`_units`).
@@ -68,8 +66,6 @@ class TabularPredictor(BasePredictor):
     scopes: ClassVar[frozenset[str]] = frozenset({"pair", "panel"})
     uses_features: ClassVar[bool] = True
     made_with: ClassVar[frozenset[str]] = frozenset({"scikitlearn", "onnx"})
-
-    _session: onnxruntime.InferenceSession | None = None
 
     @classmethod
     def check_spec(cls, spec: ModelSpec) -> Iterable[tuple[str, str]]:
@@ -174,28 +170,8 @@ class TabularPredictor(BasePredictor):
                 problems[name] = f"must be {expected}"
         return problems
 
-    def _load(self, files: Mapping[str, bytes], *, strict: bool) -> list[str]:
-        skipped = super()._load(files, strict=strict)
-        try:
-            self._session = self._open(files)
-        except InvalidCheckpoint as error:
-            if strict:
-                raise
-            skipped.append(str(error))
-        return skipped
-
-    def _open(self, files: Mapping[str, bytes]) -> onnxruntime.InferenceSession:
-        if ONNX not in files:
-            raise InvalidCheckpoint(f"{ONNX} is missing; the checkpoint has {', '.join(sorted(files)) or 'no files'}")
-        try:
-            session = open_session(files[ONNX])
-        except Exception as error:  # onnxruntime has a dozen exception types without a common base
-            raise InvalidCheckpoint(f"{ONNX} cannot be read ({type(error).__name__}); train again") from error
-        expected = {ROW: [1, len(self.inputs)], UNITS: [1, len(self.steps) * self.outputs]}
-        found = {node.name: node.shape for node in (*session.get_inputs(), *session.get_outputs())}
-        if found != expected:
-            raise InvalidCheckpoint(f"{ONNX}: expected inputs and outputs {expected}, got {found}; train again")
-        return session
+    def _shapes(self) -> dict[str, list[int]]:
+        return {ROW: [1, len(self.inputs)], UNITS: [1, len(self.steps) * self.outputs]}
 
     # -- forecasting ----------------------------------------------------------------------------
 
@@ -206,11 +182,8 @@ class TabularPredictor(BasePredictor):
         return _rows(scaled[None, :, 0], scaled[-1:, 1:], sigma), float(sigma[0])
 
     def _predict(self, window: FloatArray) -> Row:
-        if self._session is None:
-            raise NotLoaded(f"model {self.spec.model_id}: {ONNX} was not loaded; train again")
         row, sigma = self.row(window)
-        (answer,) = self._session.run([UNITS], {ROW: row})
-        at = np.asarray(answer, dtype=np.float64).reshape(len(self.steps), self.outputs)
+        at = self._answer(UNITS, {ROW: row}).reshape(len(self.steps), self.outputs)
         location, width, notes = self._units(at)
         horizons = np.arange(1, self.spec.horizon + 1)
         unit = sigma * np.sqrt(horizons)

@@ -10,7 +10,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from fx_assets.models.network import AHEAD, INPUT, ONNX, OUTPUT, WEIGHTS, open_session
+from fx_assets.models.network import AHEAD, INPUT, OUTPUT, WEIGHTS
+from fx_assets.models.onnx_model import ONNX, open_session
 from fx_assets.training.records import TrainingFailed
 from fx_assets.training.upstream import known_remarks
 

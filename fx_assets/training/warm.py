@@ -14,7 +14,8 @@ import numpy as np
 from fx_assets.features.plan import PLAN, FeaturePlan, load_plan
 from fx_assets.models.base import BasePredictor
 from fx_assets.models.inputs import PairHistory
-from fx_assets.models.network import ONNX, WEIGHTS
+from fx_assets.models.network import WEIGHTS
+from fx_assets.models.onnx_model import ONNX
 from fx_assets.models.params import PARAMS, read_json
 from fx_assets.models.searched import FOUND, found_spec
 from fx_assets.specs.schema import ModelSpec

@@ -13,7 +13,8 @@ import torch
 from fx_assets.models.base import MemoryCheckpoint
 from fx_assets.models.errors import FitFailed, InsufficientHistory
 from fx_assets.models.inputs import FloatArray, PairHistory, windows
-from fx_assets.models.network import AHEAD, INPUT, ONNX, anchored, scaled_rows, window_sigma
+from fx_assets.models.network import AHEAD, INPUT, anchored, scaled_rows, window_sigma
+from fx_assets.models.onnx_model import ONNX
 from fx_assets.models.params import PARAMS, dump_params
 from fx_assets.models.predictors.itransformer import ITransformerPredictor
 from fx_assets.specs.schema import ModelSpec

@@ -11,9 +11,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from fx_assets.models.network import ONNX, WEIGHTS
+from fx_assets.models.network import WEIGHTS
 from fx_assets.models.networks.heads import Forecaster, PointHead, StudentTHead
 from fx_assets.models.networks.itransformer import ITransformer
+from fx_assets.models.onnx_model import ONNX
 from fx_assets.training.export import OPSET, Examples, export, verify
 from fx_assets.training.records import TrainingFailed
 

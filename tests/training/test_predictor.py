@@ -15,9 +15,10 @@ import torch
 from fx_assets.models.base import MemoryCheckpoint
 from fx_assets.models.errors import InvalidCheckpoint, ModelMismatch, ModelOutputInvalid, NotLoaded
 from fx_assets.models.inputs import FloatArray
-from fx_assets.models.network import ONNX, anchored, scaled_rows, window_sigma
+from fx_assets.models.network import anchored, scaled_rows, window_sigma
 from fx_assets.models.networks.heads import Forecaster, PointHead
 from fx_assets.models.networks.itransformer import ITransformer
+from fx_assets.models.onnx_model import ONNX
 from fx_assets.models.params import PARAMS, dump_params
 from fx_assets.models.predictors.itransformer import ITransformerPredictor
 from fx_assets.models.registry import check_model
@@ -152,7 +153,7 @@ def test_the_runtime_reports_to_nobody(files: Files, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(files[ONNX])
     (tmp_path / "home").mkdir()
     code = (
-        "from pathlib import Path; from fx_assets.models.network import open_session; "
+        "from pathlib import Path; from fx_assets.models.onnx_model import open_session; "
         "print(open_session(Path('model.onnx').read_bytes()).get_inputs()[0].shape)"
     )
     # A bare environment: ONNX Runtime keeps quiet by itself where it sees a CI.

@@ -25,7 +25,7 @@ from fx_assets.timegrid.windows import EvaluationWindow
 from fx_assets.training.data import ReturnWindows
 from fx_assets.training.loop import Learned, LoopOptions, learn, reproducible
 from fx_assets.training.materials import Base
-from fx_assets.training.records import Event, Progress, Step, TrainingFailed
+from fx_assets.training.records import Event, Progress, Step, TrainedModel, TrainingFailed
 from fx_assets.training.resume import KEPT_S, ResumeFile, training_key
 from tests.training.helpers import SMALL, Heard, cuts, market, replace, spec, trained
 
@@ -295,7 +295,7 @@ def test_the_name_is_the_same_for_what_does_not() -> None:
     assert key_of(window=moved(window, "test_until")) == key_of()
 
 
-def test_a_trainer_removes_the_file_in_the_end(tmp_path: Path) -> None:
+def test_a_trainer_goes_on_to_the_same_files_and_removes_its_own(first: TrainedModel, tmp_path: Path) -> None:
     def stop(event: Event) -> None:
         if isinstance(event, Progress) and event.epoch == 2:
             raise Killed
@@ -307,7 +307,8 @@ def test_a_trainer_removes_the_file_in_the_end(tmp_path: Path) -> None:
     heard = Heard()
     outcome = trained(MODEL, HISTORY, scratch=scratch, resume=resume, report=heard.append)
     assert heard.of(Step) == [Step("resumed after epoch 1")]
-    assert [event.epoch for event in outcome.history] == [0, 1, 2]
+    assert outcome.files == first.files
+    assert outcome.history == first.history
     assert outcome.epochs == 2
     assert kept(tmp_path) == []
     assert list(scratch.iterdir()) == []
@@ -317,7 +318,7 @@ def test_a_trainer_removes_the_file_in_the_end(tmp_path: Path) -> None:
 def test_a_child_that_is_killed_in_an_epoch_is_gone_on_with_by_the_next(tmp_path: Path) -> None:
     model = spec(training={"max_epochs": 6, "patience": 6, "batch_size": 8})
     history, resume = market(phi=0.5), tmp_path / "resume"
-    undisturbed = trained(model, history, scratch=tmp_path / "one", supervised=True)
+    undisturbed = trained(model, history, scratch=tmp_path / "one")
 
     def kill(event: Event) -> None:
         if isinstance(event, Progress) and event.epoch == 2:

@@ -42,11 +42,6 @@ def loss_ratio(model: ModelSpec, history: PairHistory, result: TrainedModel) -> 
     return np.mean((returns - location) ** 2, axis=0) / np.mean(returns**2, axis=0)
 
 
-@pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
-    return trained(spec(), market(phi=0.5), scratch=tmp_path_factory.mktemp("first"))
-
-
 def test_equal_seeds_give_equal_bytes_and_leave_torch_as_it_was(first: TrainedModel, tmp_path: Path) -> None:
     torch.manual_seed(99)  # whatever ran before in this process does not matter
     settings = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), torch.get_rng_state().tolist()

@@ -19,7 +19,8 @@ from fx_assets.models.base import MemoryCheckpoint
 from fx_assets.models.calibration import CALIBRATION
 from fx_assets.models.golden import GOLDEN
 from fx_assets.models.inputs import FloatArray, PairHistory
-from fx_assets.models.network import ONNX, WEIGHTS
+from fx_assets.models.network import WEIGHTS
+from fx_assets.models.onnx_model import ONNX
 from fx_assets.models.params import PARAMS
 from fx_assets.models.predictors.itransformer import ITransformerPredictor
 from fx_assets.models.searched import FOUND, found_file
@@ -169,10 +170,6 @@ def test_it_says_on_what_it_goes_on_and_trains_on_no_more(case: Case) -> None:
     assert case.updated.metrics["new_windows"] == new
 
 
-def test_equal_seeds_give_equal_bytes(case: Case, tmp_path: Path) -> None:
-    assert again(case, tmp_path).files == case.updated.files
-
-
 def test_an_update_that_makes_it_worse_keeps_the_weights(case: Case, tmp_path: Path) -> None:
     kept = again(case, tmp_path, model(learning_rate=3.0, update_epochs=1))
     assert kept.history[1].validation_loss > kept.history[0].validation_loss
@@ -270,6 +267,6 @@ def test_older_windows_are_rehearsed_beside_the_new_ones(pairs: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_child_updates_as_this_process_does(case: Case, tmp_path: Path) -> None:
+def test_a_child_updates_to_the_very_same_files(case: Case, tmp_path: Path) -> None:
     assert again(case, tmp_path, supervised=True, resume=tmp_path / "resume").files == case.updated.files
     assert list((tmp_path / "resume").iterdir()) == []

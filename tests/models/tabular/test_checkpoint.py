@@ -20,7 +20,7 @@ from fx_assets.models import onnx_stack
 from fx_assets.models.base import ModelMismatch
 from fx_assets.models.errors import FitFailed, InvalidCheckpoint, NotLoaded
 from fx_assets.models.inputs import PairHistory
-from fx_assets.models.network import ONNX
+from fx_assets.models.onnx_model import ONNX
 from fx_assets.models.params import PARAMS, dump_params
 from fx_assets.models.predictors.gradient_boosting import _round_thresholds
 from fx_assets.models.predictors.ridge import RidgePredictor

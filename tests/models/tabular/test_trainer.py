@@ -12,7 +12,7 @@ from fx_assets.models.base import MemoryCheckpoint
 from fx_assets.models.calibration import CALIBRATION
 from fx_assets.models.golden import GOLDEN
 from fx_assets.models.inputs import PairHistory
-from fx_assets.models.network import ONNX
+from fx_assets.models.onnx_model import ONNX
 from fx_assets.models.params import PARAMS
 from fx_assets.models.registry import predictor_class
 from fx_assets.specs.schema import FeatureSetSpec
