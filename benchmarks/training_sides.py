@@ -106,7 +106,7 @@ def by_loop(request: Mapping[str, Any]) -> Trained:
         gradient_clip=None,
         device=request["device"],
     )
-    with tempfile.TemporaryDirectory(prefix="fx-bench-") as folder, reproducible(request["seed"]):
+    with tempfile.TemporaryDirectory(prefix="fx-bench-") as folder, reproducible(request["seed"], request["device"]):
         forecaster = network(request)
         learned = learn(
             forecaster,

@@ -41,7 +41,7 @@ def exchange(
 ) -> None:
     """Score the project's models by the papers' Exchange protocol, beside the papers' figures.
 
-    Half an hour on one core; the test rows are scored once, after everything has been learned and chosen.
+    About an hour on one core; the test rows are scored once, after everything has been learned and chosen.
     """
     from fx_assets.commands.bench_tables import print_result
     from fx_assets.evaluation.exchange.bench import Task, run

@@ -49,10 +49,10 @@ def _print_rows(result: Result) -> None:
     shown = Table(box=None, pad_edge=False, title="MSE / MAE of z-scored levels, ± over seeds", title_justify="left")
     shown.add_column("model", overflow="fold")
     for horizon in horizons:
-        shown.add_column(f"{horizon}\n{windows[horizon]} windows", justify="right")
-    shown.add_column("mean", justify="right")
-    shown.add_column("independent", overflow="fold")
-    shown.add_column("verdict", overflow="fold")
+        shown.add_column(f"{horizon}\n{windows[horizon]} windows", justify="right", no_wrap=True)
+    shown.add_column("mean", justify="right", no_wrap=True)
+    shown.add_column("independent\nwindows", no_wrap=True)
+    shown.add_column("verdict", no_wrap=True)
     for row in result.rows:
         name = f"{row.model} (published)" if row.published else row.model
         independent = " / ".join(str(count) for count in row.independent_windows.values())
@@ -98,7 +98,7 @@ def _cell(row: Row, horizon: int) -> str:
     mse = f"{row.mse[horizon]:.{digits}f}"
     mae = f"{row.mae[horizon]:.{digits}f}" if horizon in row.mae else "-"
     spread = row.mse_spread.get(horizon, 0.0)
-    return f"{mse} / {mae}" + (f"\n± {spread:.4f} / {row.mae_spread[horizon]:.4f}" if spread else "")
+    return f"{mse} / {mae}" + (f"\n±{spread:.4f}  {row.mae_spread[horizon]:.4f}" if spread else "")
 
 
 def _mean(row: Row) -> str:
@@ -109,4 +109,7 @@ def _mean(row: Row) -> str:
 def _verdict(row: Row) -> str:
     if len(set(row.verdicts.values())) == 1:
         return row.verdict
-    return ", ".join(f"{horizon}: {verdict}" for horizon, verdict in row.verdicts.items())
+    grouped: dict[str, list[str]] = {}
+    for horizon, verdict in row.verdicts.items():
+        grouped.setdefault(verdict, []).append(str(horizon))
+    return "\n".join(f"{', '.join(horizons)}: {verdict}" for verdict, horizons in grouped.items())

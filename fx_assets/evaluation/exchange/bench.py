@@ -133,7 +133,8 @@ def _notes(task: Task, learned: Learned, cuts: list[OtherCut]) -> dict[str, str]
         f"{choice.best.candidate}, the best of {len(choice.ranking)} candidates on folds before the test, "
         f"{choice.best.ratio:.4f} of repeat-last there"
     )
-    return notes | {Recipe.name: label(cuts)}
+    about = "the average of repeat-last and a pooled direct autoregression"
+    return notes | {Recipe.name: f"{label(cuts)} ({about})"}
 
 
 def _is_published(split: Split, repeat_last: Row) -> bool:

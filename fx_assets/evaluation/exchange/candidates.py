@@ -1,4 +1,4 @@
-"""What the benchmark chooses from. The list was fixed by reasoning before any of it was scored on a test row.
+"""What the benchmark chooses from. The list was fixed, by reasoning and by the folds, before the test was scored.
 
 Why these. A currency is close to a random walk, so every candidate is repeat-last moved by a weight towards a model: a
 small weight loses little where the model is wrong and gains some where it is right. The models: what a window's moves

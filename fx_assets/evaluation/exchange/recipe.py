@@ -25,7 +25,7 @@ _FILE_SHARES, _ECB_SHARES = (0.9, 0.8, 0.7, 0.6, 0.5), (1.0, 0.9, 0.8, 0.7)
 class Recipe(Model):
     """Half repeat-last, half the level times a slope for each step, fitted through 0 on the pooled training rows."""
 
-    name = "exhibit_average_with_autoregression"
+    name = "exhibit"
 
     def fit(self, split: Split, horizon: int, seed: int) -> Fitted:
         """Slopes (horizon,)."""
