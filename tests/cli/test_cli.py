@@ -92,7 +92,7 @@ def misspell(configs: Path) -> tuple[Path, int]:
 def test_validate_says_what_there_is() -> None:
     done = invoke("validate")
     assert (done.exit_code, done.stderr) == (0, "")
-    assert done.stdout == "6 pairs, 1 feature sets, 4 models, switched off: BTCUSD, ETHJPY: all valid\n"
+    assert done.stdout == "6 pairs, 1 feature sets, 6 models, switched off: BTCUSD, ETHJPY: all valid\n"
 
 
 def test_validate_names_file_and_line_and_keeps_the_others(configs: Path, environment: dict[str, str]) -> None:
@@ -101,7 +101,7 @@ def test_validate_names_file_and_line_and_keeps_the_others(configs: Path, enviro
     assert done.returncode == 1
     assert f"configs/models/{path.name}:{line}: training.max_epoch: " in done.stdout
     assert "Did you mean 'max_epochs'?" in done.stdout
-    assert "6 pairs, 1 feature sets, 3 models, switched off: BTCUSD, ETHJPY; 1 problems" in done.stdout
+    assert "6 pairs, 1 feature sets, 5 models, switched off: BTCUSD, ETHJPY; 1 problems" in done.stdout
 
 
 def test_validate_json_is_one_document(configs: Path, environment: dict[str, str]) -> None:
@@ -110,7 +110,7 @@ def test_validate_json_is_one_document(configs: Path, environment: dict[str, str
     document = json.loads(done.stdout)
     assert done.returncode == 1
     assert document["valid"] is False
-    assert document["models"] == ["har", "majors", "random_walk"]
+    assert document["models"] == ["blend", "garch", "har", "majors", "random_walk"]
     (problem,) = document["problems"]
     assert (problem["file"], problem["line"]) == (f"configs/models/{path.name}", line)
     assert problem["field"] == "training.max_epoch"
@@ -155,7 +155,7 @@ def test_no_configs_are_said_without_a_trace(environment: dict[str, str], tmp_pa
         (("train", "--model", "har", "--pairs", "EURUSX"), "unknown pair 'EURUSX'. Did you mean 'EURUSD'?"),
         (("train", "--model", "usdjpy", "--pairs", "EURUSD"), "usdjpy forecasts USDJPY, not EURUSD"),
         (("train", "--model", "usdjpi"), "unknown model 'usdjpi'. Did you mean 'usdjpy'?"),
-        (("forecast", "EURUSD", "--model", "nope"), "unknown model 'nope'. Known: har, majors"),
+        (("forecast", "EURUSD", "--model", "nope"), "unknown model 'nope'. Known: blend, garch, har"),
         (("train",), "one of --config FILE and --model MODEL_ID"),
         (("train", "--model", "har", "--config", "configs/models/har.yaml"), "one of --config FILE and --model"),
         (("forecast",), "Missing argument"),

@@ -67,7 +67,12 @@ def test_no_job_mixes_partitions(defs: dg.Definitions) -> None:
     jobs = [job for job in defs.get_repository_def().get_all_jobs() if not job.name.startswith("__")]
     assert {job.name for job in jobs} == {
         *(nights.PAIRS_JOB, nights.FRESHNESS_JOB, keys.INGEST_JOB),
-        *(nights.list_job("usdjpy"), nights.panel_train_job("majors"), nights.panel_forecast_job("majors")),
+        *(
+            nights.list_job("usdjpy"),
+            nights.list_job("blend"),
+            nights.panel_train_job("majors"),
+            nights.panel_forecast_job("majors"),
+        ),
     }
     for job in jobs:
         found = {graph.get(key).partitions_def for key in job.asset_layer.executable_asset_keys}
@@ -82,10 +87,10 @@ def test_every_nightly_asset_has_one_job(catalog: Catalog, defs: dg.Definitions)
     selected = [key for job in jobs for key in job.asset_layer.executable_asset_keys]
     assert len(selected) == len(set(selected))
     assert set(selected) == set(defs.resolve_asset_graph().materializable_asset_keys)
-    assert all(spec.schedule.nightly for spec in catalog.models.values())
+    assert [name for name, spec in catalog.models.items() if not spec.schedule.nightly] == ["blend"]
 
 
-def test_networks_are_trained_one_at_a_time(defs: dg.Definitions) -> None:
+def test_long_trainings_take_turns(defs: dg.Definitions) -> None:
     nodes = {
         node.name: node.definition
         for job in defs.get_repository_def().get_all_jobs()
@@ -96,6 +101,7 @@ def test_networks_are_trained_one_at_a_time(defs: dg.Definitions) -> None:
     assert {name for name, node in nodes.items() if node.pool == "gpu"} == {
         "checkpoints__usdjpy",
         "checkpoints__majors",
+        "checkpoints__blend",
     }
     assert {node.pool for node in nodes.values()} == {None, "gpu"}
 

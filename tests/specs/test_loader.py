@@ -27,7 +27,7 @@ def test_the_shipped_configs_are_sound(configs: Path) -> None:
     catalog = load_catalog(configs, environ={})
     assert catalog.broken == {}
     assert list(catalog.pairs) == ["AUDUSD", "EURJPY", "EURUSD", "GBPUSD", "USDCHF", "USDJPY"]
-    assert set(catalog.models) == {"random_walk", "har", "usdjpy", "majors"}
+    assert set(catalog.models) == {"random_walk", "har", "garch", "usdjpy", "majors", "blend"}
 
 
 def test_a_typo_names_file_line_field_and_the_nearest_key(configs: Path) -> None:
@@ -37,7 +37,7 @@ def test_a_typo_names_file_line_field_and_the_nearest_key(configs: Path) -> None
     catalog = load_catalog(configs, environ={})
     assert f"models/usdjpy.yaml:{line}: training.max_epoch: unknown key." in problems(catalog, "models/usdjpy")
     assert "'max_epochs'" in problems(catalog, "models/usdjpy")
-    assert set(catalog.models) == {"random_walk", "har", "majors"}
+    assert set(catalog.models) == {"random_walk", "har", "garch", "majors", "blend"}
     with pytest.raises(SpecError, match="max_epochs"):
         catalog.model("usdjpy")
 
@@ -77,7 +77,7 @@ def test_a_broken_pair_takes_only_what_needs_it(configs: Path) -> None:
     assert "EURUSD" not in catalog.pairs
     assert "pairs/EURUSD" in catalog.broken
     assert "models/majors" in catalog.broken
-    assert set(catalog.models) == {"random_walk", "har", "usdjpy"}
+    assert set(catalog.models) == {"random_walk", "har", "garch", "usdjpy"}
 
 
 def test_small_numbers_are_numbers(configs: Path) -> None:
