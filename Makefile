@@ -32,7 +32,7 @@ test: $(STAMP) ## The default test suite
 	$(PYTEST) -m "not slow and not soak" -n 2 --dist loadfile
 
 test-slow: $(STAMP) ## The tests that train, start servers or drive a browser
-	$(PYTEST) -m "slow and not soak"
+	$(PYTEST) -m "slow and not soak" -n 2 --dist loadfile
 
 soak: $(STAMP) ## Longer runs, outside CI
 	$(PYTEST) -m soak

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
@@ -16,6 +18,13 @@ Period = Literal["day", "month", "quarter", "year"]
 Ends = NDArray[np.datetime64]  # datetime64[us] without a zone, meaning UTC
 _INSTANT = timedelta(microseconds=1)
 _DAYS_A_YEAR = 365.25
+# From the start of a period this far lies in the next one.
+_LONGEST: dict[Period, timedelta] = {
+    "day": timedelta(days=1),
+    "month": timedelta(days=31),
+    "quarter": timedelta(days=92),
+    "year": timedelta(days=366),
+}
 
 
 @dataclass(frozen=True)
@@ -23,25 +32,29 @@ class EvaluationWindow:
     """Three cuts in time (aware). Everything a part learns from or is judged by lies between its cuts.
 
     A row belongs to training up to and including `train_until`, to validation up to `validate_until`, to the test up
-    to `test_until`. Raises `ValueError` where a cut has no time zone or the cuts are out of order.
+    to `test_until`. With an embargo the test begins at `test_from`, and what lies between belongs to no part. Raises
+    `ValueError` where a cut has no time zone or the cuts are out of order.
     """
 
     train_until: datetime
     validate_until: datetime
     test_until: datetime
+    test_from: datetime | None = None
 
     def __post_init__(self) -> None:
         cuts = {
             "train_until": self.train_until,
             "validate_until": self.validate_until,
+            **({} if self.test_from is None else {"test_from": self.test_from}),
             "test_until": self.test_until,
         }
         for name, cut in cuts.items():
             if cut.tzinfo is None:
                 raise ValueError(f"{name} {cut.isoformat()} has no time zone; give it in UTC")
-        if not self.train_until < self.validate_until < self.test_until:
+        begin = self.validate_until if self.test_from is None else self.test_from
+        if not self.train_until < self.validate_until <= begin < self.test_until:
             said = ", ".join(f"{name} {cut.isoformat()}" for name, cut in cuts.items())
-            raise ValueError(f"expected train_until < validate_until < test_until, got {said}")
+            raise ValueError(f"expected train_until < validate_until <= test_from < test_until, got {said}")
 
     @classmethod
     def held_out_year(cls, ends: Ends, *, refit_every: Period, validation_years: float = 2) -> EvaluationWindow:
@@ -70,6 +83,39 @@ class EvaluationWindow:
                 f"{validation_years:g} years of validation"
             )
         return window
+
+    @classmethod
+    def walk_forward(
+        cls, ends: Ends, *, first: date, refit_every: Period, validation_years: float = 2, embargo: int = 0
+    ) -> list[EvaluationWindow]:
+        """One fold for each refit period from the one that trading date `first` lies in to the last bar, oldest first.
+
+        `ends` (n,): bar ends, datetime64[us] in UTC, increasing. The tests of neighbouring folds meet without a gap;
+        each fold's validation ends `embargo` rows before its test begins, and its training `validation_years` before
+        that. A longer history adds rows to the last fold, or folds; it changes no other one. Periods that leave no row
+        to train on are passed over. Raises `ValueError` that begins with `insufficient_history` where all do.
+        """
+        ends = _checked(ends)
+        if embargo < 0 or not validation_years > 0:
+            raise ValueError(f"expected an embargo of 0 or more and validation years above 0, got {embargo}")
+        if not len(ends):
+            raise ValueError("insufficient_history: there is no bar at all")
+        last = trading_date_of(_aware(ends[-1]) - _INSTANT)
+        starts = list(_periods(first, last, refit_every))
+        cuts = [*(bar_start(day) for day in starts), _aware(ends[-1])]
+        folds = []
+        for begin, until in itertools.pairwise(cuts):
+            row = int(np.searchsorted(ends, _naive(begin), side="right")) - 1 - embargo
+            train_until = bar_start(_years_before(trading_date_of(begin), validation_years))
+            if row < 0 or ends[0] > _naive(train_until) or ends[row] <= _naive(train_until) or begin >= until:
+                continue
+            folds.append(cls(train_until, _aware(ends[row]), until, begin if embargo else None))
+        if not folds:
+            raise ValueError(
+                f"insufficient_history: bars from {_aware(ends[0]).isoformat()} to {cuts[-1].isoformat()} leave none "
+                f"to train on, {validation_years:g} years of validation before a test from {first} on"
+            )
+        return folds
 
     def origins(self, ends: Ends, *, window: int, horizon: int, part: Part) -> NDArray[np.int64]:
         """Rows from which `part` may forecast: indices of the last row of each input window.
@@ -121,7 +167,7 @@ class EvaluationWindow:
         if part == "validation":
             return self.train_until, self.validate_until
         if part == "test":
-            return self.validate_until, self.test_until
+            return self.validate_until if self.test_from is None else self.test_from, self.test_until
         raise ValueError(f"part {part!r} is unknown; expected train, validation or test")
 
 
@@ -152,6 +198,14 @@ def _period_start(day: date, period: Period) -> date:
     if period == "year":
         return date(day.year, 1, 1)
     raise ValueError(f"refit_every {period!r} is unknown; expected day, month, quarter or year")
+
+
+def _periods(first: date, last: date, period: Period) -> Iterator[date]:
+    """First days of the periods from that of `first` to that of `last`."""
+    start = _period_start(first, period)
+    while start <= last:
+        yield start
+        start = _period_start(start + _LONGEST[period], period)
 
 
 def _years_before(day: date, years: float) -> date:

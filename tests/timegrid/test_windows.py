@@ -215,7 +215,7 @@ def test_bad_ends_are_refused(ends: Any, message: str) -> None:
 
 def test_cuts_out_of_order_or_without_zone_are_refused() -> None:
     a, b, c = (datetime(2020, 1, day, tzinfo=UTC) for day in (1, 2, 3))
-    with pytest.raises(ValueError, match="expected train_until < validate_until < test_until"):
+    with pytest.raises(ValueError, match="expected train_until < validate_until <= test_from < test_until"):
         EvaluationWindow(a, c, b)
     with pytest.raises(ValueError, match="validate_until 2020-01-02T00:00:00 has no time zone"):
         EvaluationWindow(a, b.replace(tzinfo=None), c)
