@@ -85,13 +85,8 @@ class Calibration:
         `location` and `scale` (H,). Raises `ValueError` for another level, and for one so far out
         that n windows say nothing about it.
         """
-        location, scale = np.asarray(location, dtype=np.float64), np.asarray(scale, dtype=np.float64)
-        if location.shape != (self.horizons,) or scale.shape != (self.horizons,):
-            raise ValueError(
-                f"location {location.shape} and scale {scale.shape}: expected ({self.horizons},), "
-                "one for each calibrated horizon"
-            )
-        signs, columns = self._columns(np.asarray(levels, dtype=np.float64))
+        location, scale = self.checked(location, scale)
+        signs, columns = self.sides(np.asarray(levels, dtype=np.float64))
         # A column of zeros first: the median has mass 0.
         z = np.concatenate([np.zeros((self.horizons, 1)), self.z], axis=1)[:, columns]
         quantiles: FloatArray = location[:, None] + scale[:, None] * (signs * z)
@@ -101,8 +96,21 @@ class Calibration:
         """The 199 levels .005 to .995, and the quantiles (H, 199) there: for scores such as CRPS."""
         return DENSE_LEVELS, self.quantiles(DENSE_LEVELS, location, scale)
 
-    def _columns(self, levels: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:
-        """For each level the side of the location (-1, 0, 1), and its central mass in hundredths."""
+    def checked(self, location: FloatArray, scale: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Both as float64. Raises `ValueError` where they are not (H,)."""
+        location, scale = np.asarray(location, dtype=np.float64), np.asarray(scale, dtype=np.float64)
+        if location.shape != (self.horizons,) or scale.shape != (self.horizons,):
+            raise ValueError(
+                f"location {location.shape} and scale {scale.shape}: expected ({self.horizons},), "
+                "one for each calibrated horizon"
+            )
+        return location, scale
+
+    def sides(self, levels: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:
+        """For each level (Q,) the side of the location (-1, 0, 1), and its central mass in hundredths.
+
+        Raises `ValueError` for a level that is no multiple of .005, or too far out for the windows.
+        """
         if levels.ndim != 1:
             raise ValueError(f"levels: expected a list of numbers, got shape {levels.shape}")
         steps = np.rint(np.nan_to_num(levels) * STEPS).astype(np.int64)
