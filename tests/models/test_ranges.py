@@ -55,7 +55,7 @@ def walked(y: Floats) -> list[Ranges]:
 @pytest.fixture(scope="module")
 def changing() -> tuple[list[Ranges], Floats]:
     """A world that widens and calms, and the ranges on their way through it."""
-    n = 4500
+    n = 6000
     spread = np.concatenate([np.full(n // 3, 1.0), np.full(n // 3, 1.6), np.full(n // 3, 0.7)])
     y = np.random.default_rng(5).standard_normal(n) * spread
     return walked(y), y
