@@ -17,12 +17,16 @@ from pydantic import ValidationError
 from fx_assets.features.errors import FeatureError, NotOnlineError
 from fx_assets.features.online import features_at
 from fx_assets.forecasting.batch import issue
+from fx_assets.forecasting.certificate import Certificate
 from fx_assets.forecasting.champion import champion_of
 from fx_assets.forecasting.document import ForecastDocument, with_evaluation
+from fx_assets.forecasting.ranges import ranges_at
+from fx_assets.forecasting.scores import ScoreKey
 from fx_assets.forecasting.targets import KindOfPrice
 from fx_assets.models.errors import InsufficientHistory, InvalidInput, ModelOutputInvalid, NotLoaded
 from fx_assets.models.inputs import PairHistory, history
 from fx_assets.models.manifest import Manifest
+from fx_assets.models.ranges import Ranges
 from fx_assets.models.stored import bars_table
 from fx_assets.specs.schema import ModelSpec
 from fx_assets.storage.control import Control
@@ -71,17 +75,37 @@ class Forecaster:
             rows = self._from_request(spec, asked, loaded, now)
         else:
             rows = self._from_lake(spec, asked.pair, when, past=asked.as_of is not None)
-        document = self._issue(spec, asked, loaded, rows, now, run_id)
+        key = (asked.pair, spec.model_id, loaded.version.version)
+        certificate = self._certificate(key, None if asked.as_of is None else when)
+        document = self._issue(spec, asked, loaded, rows, now, run_id, certificate)
         known = self.lake.current.pairs.get(asked.pair)
-        key = (asked.pair, spec.model_id, document.model_version)
-        return with_evaluation(document, None if known is None else known.evaluations.get(key))
+        return with_evaluation(document, None if known is None else known.evaluations.get(key), certificate)
+
+    def _certificate(self, key: ScoreKey, when: datetime | None) -> Certificate | None:
+        """The version's newest certificate, or as it was at `when`."""
+        current = self.lake.current
+        known = current.pairs.get(key[0])
+        if when is None and known is not None and key in known.certificates:
+            return known.certificates[key]
+        try:
+            return current.certificate(key, when)
+        except UNREADABLE as error:
+            raise _unreadable(key[0]) from error
 
     def _issue(
-        self, spec: ModelSpec, asked: PredictRequest, loaded: Loaded, rows: Rows, now: datetime, run_id: str
+        self,
+        spec: ModelSpec,
+        asked: PredictRequest,
+        loaded: Loaded,
+        rows: Rows,
+        now: datetime,
+        run_id: str,
+        certificate: Certificate | None,
     ) -> ForecastDocument:
         manifest = Manifest.model_validate(loaded.manifest)
         if asked.pair not in manifest.pairs:
             raise ProblemError(503, "model_untrained", "This model was not trained on the pair yet.")
+        ranges = self._ranges(spec, asked.pair, loaded, rows.history)
         try:
             with loaded.lock:
                 document = issue(
@@ -94,6 +118,8 @@ class Forecaster:
                     now=now,
                     data_version=fingerprint(rows.history.window(len(rows.history) - 1, spec.window).tolist()),
                     run_id=run_id,
+                    ranges=ranges,
+                    certificate=certificate,
                 )
         except InsufficientHistory as error:
             # With as_of the client chose a moment without enough before it; without, the lake is at fault.
@@ -111,6 +137,17 @@ class Forecaster:
             raise ProblemError(500, "model_output_invalid", detail) from error
         revision = "live" if asked.as_of is None else "replay"
         return document.model_copy(update={"notes": (*document.notes, *rows.notes), "revision": revision})
+
+    def _ranges(self, spec: ModelSpec, pair: str, loaded: Loaded, history: PairHistory) -> Ranges | None:
+        """As the night had them at the last row; None where the checkpoint has no calibration, which `issue` says."""
+        calibration = loaded.predictor.calibrations.get(pair)
+        if calibration is None:
+            return None
+        end = history.ends[-1].astype("datetime64[us]").item().replace(tzinfo=UTC)
+        try:
+            return ranges_at(self.lake.ranges(spec.model_id, pair), loaded.version.version, calibration, end)
+        except UNREADABLE as error:
+            raise _unreadable(pair) from error
 
     def _champion(self, pair: str, spec: ModelSpec) -> str:
         published = default_model(self.lake.current.of(pair, spec.frequency))

@@ -18,8 +18,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fx_assets.forecasting import certificate
+from fx_assets.forecasting.certificate import Certificate
 from fx_assets.forecasting.champion import served_by_default
 from fx_assets.forecasting.document import ForecastDocument, with_evaluation
+from fx_assets.forecasting.ranges import table_name
 from fx_assets.forecasting.scores import ScoreKey, summaries
 from fx_assets.forecasting.table import latest
 from fx_assets.forecasting.targets import KindOfPrice
@@ -31,7 +34,9 @@ from serving.rendering import Served
 log = logging.getLogger("serving")
 
 FORECASTS, SCORES = "forecasts", "scores"
+CERTIFICATES = certificate.TABLE
 Problems = dict[str, Exception]  # what may be said of each, and what it was
+Certificates = Mapping[ScoreKey, Certificate]
 Summaries = Mapping[ScoreKey, Mapping[int, Mapping[str, Any]]]
 # What a damaged or vanished lake raises; ValueError is a row that is no whole document.
 UNREADABLE = (StorageError, OSError, ValueError)
@@ -46,6 +51,8 @@ class PairForecasts:
     evaluations: Summaries
     forecast_files: tuple[StoredFile, ...]
     score_files: tuple[StoredFile, ...]
+    certificates: Certificates = field(default_factory=dict)
+    certificate_files: tuple[StoredFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,12 +61,17 @@ class Snapshot:
 
     forecasts: TableSnapshot | None = None
     scores: TableSnapshot | None = None
+    certificates: TableSnapshot | None = None
     pairs: Mapping[str, PairForecasts] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def version(self) -> int | None:
         """Version of the forecasts table that this was read from; None before there is one."""
         return None if self.forecasts is None else self.forecasts.version
+
+    def certificate(self, key: ScoreKey, when: datetime | None) -> Certificate | None:
+        """The newest certificate of a version, or as it was at `when`. Reads files; raises `UNREADABLE`."""
+        return _certificates(self.certificates, key[0], [key], when).get(key)
 
     def of(self, pair: str, frequency: str) -> dict[str, Served]:
         """Documents of one pair and frequency by model_id."""
@@ -74,8 +86,10 @@ class Snapshot:
             found = latest(self.forecasts.read(pair), frequency=frequency, as_of=when)
         except NoData:
             return {}
-        evaluations = _summaries(self.scores, pair, {_key(item) for item in found})
-        return {item.model_id: Served(_evaluated(item, evaluations)) for item in found}
+        keys = {_key(item) for item in found}
+        evaluations = _summaries(self.scores, pair, keys)
+        certificates = _certificates(self.certificates, pair, keys, when)
+        return {item.model_id: Served(_evaluated(item, evaluations, certificates)) for item in found}
 
 
 def default_model(served: Mapping[str, Served]) -> str | None:
@@ -93,6 +107,7 @@ class LiveSnapshot:
         self.problems: tuple[str, ...] = ()
         self._refreshing = threading.Lock()
         self._kinds: dict[tuple[str, str], KindOfPrice] = {}
+        self._ranges: dict[tuple[str, str], pa.Table | None] = {}
 
     async def poll(self, seconds: float) -> None:
         """Refresh every `seconds` until cancelled."""
@@ -109,12 +124,28 @@ class LiveSnapshot:
             self._kinds[table, pair] = self.lake.read(table, pair, columns=["kind"]).column("kind")[-1].as_py()
         return self._kinds[table, pair]
 
+    def ranges(self, model_id: str, pair: str) -> pa.Table | None:
+        """How outcomes moved the model's ranges, as of the picture that is served; None where nothing was kept.
+
+        Raises `UNREADABLE` where it cannot be read.
+        """
+        kept, key = self._ranges, (model_id, pair)
+        if key not in kept:
+            try:
+                kept[key] = self.lake.read(table_name(model_id), pair)
+            except NoData:
+                kept[key] = None
+        return kept[key]
+
     def refresh(self) -> None:
         """Look for a new version and swap the snapshot if there is one. Raises nothing: see `problems`."""
         with self._refreshing:
             problems: Problems = {}
             try:
-                self.current = self._next(self.current, problems)
+                following = self._next(self.current, problems)
+                if following is not self.current:
+                    # Replaced, not emptied: a request that reads the old one just now keeps its own.
+                    self.current, self._ranges = following, {}
             except Exception as error:
                 # Whatever this is, forecasts that were good stay served, and the next poll tries again.
                 _note(problems, "the lake", error)
@@ -126,17 +157,19 @@ class LiveSnapshot:
     def _next(self, last: Snapshot, problems: Problems) -> Snapshot:
         forecasts = self._pinned(FORECASTS, last.forecasts, problems)
         scores = self._pinned(SCORES, last.scores, problems)
+        certificates = self._pinned(CERTIFICATES, last.certificates, problems)
         pairs: dict[str, PairForecasts] = {}
         if forecasts is not None:
             for pair in forecasts.pairs():
                 before = last.pairs.get(pair)
-                found = self._pair(pair, forecasts, scores, before, problems) or before
+                found = self._pair(pair, forecasts, scores, certificates, before, problems) or before
                 if found is not None:
                     pairs[pair] = found
         same = pairs.keys() == last.pairs.keys() and all(pairs[pair] is last.pairs[pair] for pair in pairs)
-        if same and forecasts is last.forecasts and scores is last.scores:
+        tables = (forecasts, scores, certificates)
+        if same and all(a is b for a, b in zip(tables, (last.forecasts, last.scores, last.certificates), strict=True)):
             return last
-        return Snapshot(forecasts, scores, MappingProxyType(pairs))
+        return Snapshot(*tables, MappingProxyType(pairs))
 
     def _pinned(self, table: str, last: TableSnapshot | None, problems: Problems) -> TableSnapshot | None:
         """The table's newest version; `last` itself where that is still it, or where the table cannot be read."""
@@ -156,14 +189,17 @@ class LiveSnapshot:
         pair: str,
         forecasts: TableSnapshot,
         scores: TableSnapshot | None,
+        certificates: TableSnapshot | None,
         last: PairForecasts | None,
         problems: Problems,
     ) -> PairForecasts | None:
         """The pair's documents, read again only where its files changed; None where they cannot be read."""
         forecast_files = tuple(forecasts.files(pair))
         score_files = () if scores is None else tuple(scores.files(pair))
+        certificate_files = () if certificates is None else tuple(certificates.files(pair))
         same_forecasts = last is not None and last.forecast_files == forecast_files
-        if last is not None and same_forecasts and last.score_files == score_files:
+        joined = (score_files, certificate_files)
+        if last is not None and same_forecasts and (last.score_files, last.certificate_files) == joined:
             return last
         try:
             if last is not None and same_forecasts:
@@ -174,14 +210,27 @@ class LiveSnapshot:
             _note(problems, f"{FORECASTS} of {pair}", error)
             return None
         evaluations: Summaries = {} if last is None else last.evaluations
+        measured: Certificates = {} if last is None else last.certificates
+        keys = {_key(item) for item in documents.values()}
         try:
-            evaluations = _summaries(scores, pair, {_key(item) for item in documents.values()})
+            evaluations = _summaries(scores, pair, keys)
         except UNREADABLE as error:
             _note(problems, f"{SCORES} of {pair}", error)
             score_files = ()  # so that the next poll tries again
-        served = {key: Served(_evaluated(item, evaluations)) for key, item in documents.items()}
+        try:
+            measured = _certificates(certificates, pair, keys)
+        except UNREADABLE as error:
+            _note(problems, f"{CERTIFICATES} of {pair}", error)
+            certificate_files = ()
+        served = {key: Served(_evaluated(item, evaluations, measured)) for key, item in documents.items()}
         return PairForecasts(
-            MappingProxyType(documents), MappingProxyType(served), evaluations, forecast_files, score_files
+            MappingProxyType(documents),
+            MappingProxyType(served),
+            evaluations,
+            forecast_files,
+            score_files,
+            measured,
+            certificate_files,
         )
 
 
@@ -199,8 +248,22 @@ def _key(document: ForecastDocument) -> ScoreKey:
     return document.pair, document.model_id, document.model_version
 
 
-def _evaluated(document: ForecastDocument, evaluations: Summaries) -> ForecastDocument:
-    return with_evaluation(document, evaluations.get(_key(document)))
+def _evaluated(document: ForecastDocument, evaluations: Summaries, certificates: Certificates) -> ForecastDocument:
+    return with_evaluation(document, evaluations.get(_key(document)), certificates.get(_key(document)))
+
+
+def _certificates(
+    certificates: TableSnapshot | None, pair: str, wanted: Iterable[ScoreKey], when: datetime | None = None
+) -> Certificates:
+    """The newest certificate of each version, as of `when` where given."""
+    if certificates is None:
+        return {}
+    try:
+        table = certificates.read(pair)
+    except NoData:
+        return {}
+    found = {key: certificate.newest(table, key[1], key[2], when=when) for key in wanted}
+    return {key: item for key, item in found.items() if item is not None}
 
 
 def _summaries(scores: TableSnapshot | None, pair: str, wanted: Iterable[ScoreKey]) -> Summaries:

@@ -1,64 +1,202 @@
-"""`scores/<model_id>`: the losses of every held-out window, beside those of the random walk."""
+"""`references/<frequency>`, `walk/<model_id>`, `scores/<model_id>`: every window's losses beside the references'.
+
+`certificates/<model_id>`: what they come to.
+"""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fx_assets.evaluation.holdout import held_out, score_holdout
+from fx_assets.evaluation.certify import certify, current
+from fx_assets.evaluation.holdout import held_out
+from fx_assets.evaluation.judge import HORIZONS
 from fx_assets.evaluation.quality import CHECKS, check_scores
+from fx_assets.evaluation.reference_table import reference_table
+from fx_assets.evaluation.scoring import Beside, observed_at, score_live, score_walk, self_name
 from fx_assets.evaluation.version import CODE_VERSION
+from fx_assets.evaluation.walk import WALK_SCHEMA, folds, walked
+from fx_assets.features import stored
+from fx_assets.forecasting import certificate as certificate_form
+from fx_assets.forecasting.champion import RANDOM_WALK, champion_of
+from fx_assets.forecasting.scores import summary
 from fx_assets.models.inputs import history
 from fx_assets.models.manifest import Manifest
 from fx_assets.models.stored import Inputs, bars_table, data_version, load_inputs
 from fx_assets.orchestration import keys, partitions
 from fx_assets.orchestration.publish import Draft, Event, check_specs, publish_table
 from fx_assets.orchestration.resources import LakeResource, Stores
-from fx_assets.orchestration.upstream import require_version
+from fx_assets.orchestration.upstream import require_state, require_version
 from fx_assets.specs.loader import Catalog
-from fx_assets.specs.schema import ModelSpec
+from fx_assets.specs.schema import Frequency, ModelSpec
 from fx_assets.storage.errors import NoData
 from fx_assets.storage.hashing import fingerprint
 from fx_assets.storage.two_times import current_rows
+from fx_assets.training.materials import Materials
+from fx_assets.training.request import prepare
+from fx_assets.training.trainers import needs_child
 
 TABLE = "scores"
+PANEL = "panel"
 
 
 def build(catalog: Catalog) -> list[dg.AssetsDefinition]:
-    """One score asset for each model."""
-    return [_scores(spec, catalog) for spec in catalog.models.values()]
+    """The walk forward and the scores of each model."""
+    models = catalog.models.values()
+    return [
+        *(_references(frequency, catalog) for frequency in catalog.forecast_frequencies()),
+        *(_walk(spec, catalog) for spec in models if spec.evaluation.years),
+        *(_scores(spec, catalog) for spec in models),
+        *(_certificate(spec, catalog) for spec in models),
+    ]
+
+
+def _references(frequency: Frequency, catalog: Catalog) -> dg.AssetsDefinition:
+    bars, years = keys.bars(frequency), catalog.walked_years(frequency)
+
+    @dg.asset(
+        key=keys.references(frequency),
+        deps=[partitions.same_pair(bars)],
+        partitions_def=partitions.all_pairs(catalog),
+        group_name="references",
+        kinds={"numpy", "deltalake"},
+        owners=keys.OWNERS,
+        code_version=str(CODE_VERSION),
+        description="Variances by GARCH-t and HAR, fitted anew each year, at every origin that a model is judged on. "
+        "A night adds its origin.",
+    )
+    def reference(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Event]:
+        stores, pair = lake, context.partition_key
+        table, spec = stored.bars_table(frequency), catalog.pairs[pair]
+        state = require_state(stores, table, pair, bars)
+
+        def compute() -> Draft:
+            rows = history(pair, current_rows(stores.lake.read(table, pair)), calendar=spec.calendar)
+            made = reference_table(rows, years, _read(stores, references_table(frequency), pair))
+            notes = [text for text in pc.unique(made.column("notes")).to_pylist() if text]
+            return Draft(made, facts={"origins": made.num_rows // len(HORIZONS), "notes": "; ".join(notes)})
+
+        yield from publish_table(
+            context,
+            stores,
+            table=references_table(frequency),
+            pair=pair,
+            fingerprint=fingerprint(state.content_hash, years, CODE_VERSION),
+            compute=compute,
+        )
+
+    return reference
+
+
+def references_table(frequency: Frequency) -> str:
+    """Lake table of the references at a frequency."""
+    return f"references/{frequency}"
+
+
+def _walk(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
+    panel = spec.scope == "panel"
+    upstream = [keys.bars(spec.frequency), *([keys.features(spec.features)] if spec.features else [])]
+    pairs = catalog.pairs_of(spec)
+    asked = spec.evaluation
+
+    @dg.asset(
+        key=keys.walk(spec.model_id),
+        deps=[partitions.every_pair(key, pairs) if panel else partitions.same_pair(key) for key in upstream],
+        partitions_def=None if panel else partitions.of_model(spec, catalog),
+        group_name="walk",
+        kinds={"numpy", "deltalake"},
+        owners=keys.OWNERS,
+        code_version=str(CODE_VERSION),
+        pool="gpu" if needs_child(spec) else None,
+        description=f"Forecasts of earlier selves of `{spec.model_id}`, {asked.years:g} years before its held-out one: "
+        f"everything fitted is fitted again for each {asked.refit_every}, on rows that end before it begins.",
+    )
+    def walk(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Event]:
+        stores, scope = lake, PANEL if panel else context.partition_key
+        request = prepare(stores.lake, catalog, spec, pairs if panel else (scope,))
+        asked_for = folds(spec, request.histories)
+        yield from publish_table(
+            context,
+            stores,
+            table=walk_table(spec),
+            pair=scope.upper(),
+            fingerprint=fingerprint(*(f"{fold.fingerprint} {fold.cuts.test_until}" for fold in asked_for)),
+            compute=lambda: _walked(
+                context, stores, spec, Materials(request.histories, stores.scratch, request.features), scope.upper()
+            ),
+        )
+
+    return walk
+
+
+def walk_table(spec: ModelSpec) -> str:
+    """Lake table of a model's walk forward."""
+    return f"walk/{spec.model_id}"
+
+
+def _walked(
+    context: dg.AssetExecutionContext, stores: Stores, spec: ModelSpec, materials: Materials, scope: str
+) -> Draft:
+    parts, facts = [WALK_SCHEMA.empty_table()], {}
+    for fold, rows in walked(
+        spec, materials, scope, settings=stores.settings, known=_read(stores, walk_table(spec), scope)
+    ):
+        parts.append(rows)
+        facts[f"{fold.name}/origins"] = rows.num_rows
+        context.log.info(
+            f"{fold.name}: {rows.num_rows} origins, by what was learned until {fold.cuts.validate_until:%Y-%m-%d}"
+        )
+    return Draft(pa.concat_tables(parts), facts={"folds": len(parts) - 1, **facts})
+
+
+def _read(stores: Stores, table: str, pair: str) -> pa.Table | None:
+    try:
+        return stores.lake.read(table, pair)
+    except NoData:
+        return None
 
 
 def _scores(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
     key, panel = keys.scores(spec.model_id), spec.scope == "panel"
-    forecast = keys.forecast(spec.model_id)
-    trained = keys.checkpoint(spec.model_id)
+    made = [keys.checkpoint(spec.model_id), *([keys.walk(spec.model_id)] if spec.evaluation.years else [])]
 
     @dg.asset(
         key=key,
-        deps=[partitions.same_pair(forecast), trained if panel else partitions.same_pair(trained)],
+        deps=[
+            *(upstream if panel else partitions.same_pair(upstream) for upstream in made),
+            partitions.same_pair(keys.references(spec.frequency)),
+        ],
         partitions_def=partitions.of_model(spec, catalog),
         group_name="scores",
         kinds={"numpy", "deltalake"},
         owners=keys.OWNERS,
         code_version=str(CODE_VERSION),
         check_specs=check_specs(key, CHECKS),
-        description="CRPS of each window of the held-out last year, which the checkpoint has never seen, against a "
-        "random walk with constant volatility, 1, 5 and 20 bars ahead. A night adds its new windows.",
+        description="Losses of each window that was never learned from, 1, 5 and 20 bars ahead: those of earlier "
+        "selves, then those of the live version in its held-out last year. A night adds its new windows.",
     )
     def scores(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Event]:
         stores, pair = lake, context.partition_key
-        version = require_version(stores, spec.model_id, "panel" if panel else pair)
+        scope = PANEL if panel else pair
+        version = require_version(stores, spec.model_id, scope)
         data = data_version(stores.lake, pair, spec, catalog.features)
+        made_of = [(references_table(spec.frequency), pair)]
+        made_of += [(walk_table(spec), scope.upper())] if spec.evaluation.years else []
+        states = [stores.lake.state(*each) for each in made_of]
+        hashes = [None if state is None else state.content_hash for state in states]
         yield from publish_table(
             context,
             stores,
             table=TABLE,
             pair=pair,
-            fingerprint=fingerprint(version.version, data, CODE_VERSION),
+            fingerprint=fingerprint(version.version, data, hashes, CODE_VERSION),
             compute=lambda: _draft(
-                stores, spec, load_inputs(stores.lake, stores.artifacts, version, pair, spec, catalog)
+                stores,
+                spec,
+                load_inputs(stores.lake, stores.artifacts, version, pair, spec, catalog),
+                _read(stores, walk_table(spec), scope.upper()) if spec.evaluation.years else None,
             ),
             mode="append",
         )
@@ -66,34 +204,123 @@ def _scores(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
     return scores
 
 
-def _draft(stores: Stores, spec: ModelSpec, inputs: Inputs) -> Draft:
+def _draft(stores: Stores, spec: ModelSpec, inputs: Inputs, walk: pa.Table | None) -> Draft:
     manifest = Manifest.model_validate(inputs.manifest)
     pair = inputs.history.pair
     window = held_out(inputs.history, spec, manifest)
-    closes = history(pair, current_rows(stores.lake.read(bars_table(spec), pair)))
-    scored = score_holdout(inputs.predictor, inputs.history, window, manifest=manifest, baseline=closes)
+    bars = current_rows(stores.lake.read(bars_table(spec), pair))
+    closes, observed = history(pair, bars), observed_at(inputs.history, bars)
+    beside = Beside(closes, observed, _read(stores, references_table(spec.frequency), pair))
+    live = score_live(inputs.predictor, inputs.history, window, manifest=manifest, beside=beside)
+    parts = [live]
+    if walk is not None:
+        parts.append(score_walk(walk, inputs.history, spec.model_id, horizon=spec.horizon, beside=beside))
     facts = {
         f"h{h}/{name}": figures[name]
-        for h, figures in scored.summary.items()
+        for h, figures in summary(live).items()
         for name in ("crps", "crps_random_walk", "ratio", "coverage_80", "independent_windows")
     }
-    fresh = _unseen(stores, scored.table, pair)
-    return Draft(
-        fresh, check_scores(scored.table), {**facts, "version": manifest.version}, unchanged=not fresh.num_rows
-    )
+    fresh = _unseen(stores, pa.concat_tables(parts), pair, spec.model_id)
+    counted = {"version": manifest.version, "walked": parts[1].num_rows if walk is not None else 0}
+    return Draft(fresh, check_scores(live), {**facts, **counted}, unchanged=not fresh.num_rows)
 
 
-def _unseen(stores: Stores, table: pa.Table, pair: str) -> pa.Table:
-    """Rows of windows that are not on record for this model version yet: a score is never rewritten."""
+def _unseen(stores: Stores, table: pa.Table, pair: str, model: str) -> pa.Table:
+    """Rows of windows that are not on record yet for what forecast them: a score is never rewritten."""
     try:
         known = stores.lake.read(TABLE, pair)
     except NoData:
         return table
-    version = table.column("model_version")[0].as_py()
-    model = table.column("model_id")[0].as_py()
-    rows = known.filter(
-        pc.and_(pc.equal(known.column("model_version"), version), pc.equal(known.column("model_id"), model))
+    key = ["model_version", "horizon", "origin"]
+    rows = known.filter(pc.equal(known.column("model_id"), model)).select(key)
+    # A join gives rows in any order, and rows are stored as they come.
+    order = [("fold", "descending"), ("horizon", "ascending"), ("origin", "ascending")]
+    return table.join(rows, keys=key, join_type="left anti").select(table.column_names).sort_by(order)
+
+
+def _certificate(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
+    panel = spec.scope == "panel"
+    # The walk that serves where nothing is known yet; another champion's scores are those on record.
+    first = next((name for name, model in sorted(catalog.models.items()) if model.kind == RANDOM_WALK), spec.model_id)
+    judged_by = dict.fromkeys([keys.scores(spec.model_id), keys.scores(first)])
+
+    @dg.asset(
+        key=keys.certificate(spec.model_id),
+        deps=[partitions.same_pair(key) for key in judged_by],
+        partitions_def=partitions.of_model(spec, catalog),
+        group_name="certificates",
+        kinds={"numpy", "deltalake"},
+        owners=keys.OWNERS,
+        code_version=str(CODE_VERSION),
+        description=f"What `{spec.model_id}` was measured to be worth: location against the random walk, ranges "
+        "against the random walk with the champion's volatility, volatility against GARCH-t and HAR, and its tails.",
     )
-    return table.join(rows.select(["horizon", "origin"]), keys=["horizon", "origin"], join_type="left anti").select(
-        table.column_names
+    def certificate(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Event]:
+        stores, pair = lake, context.partition_key
+        version = require_version(stores, spec.model_id, PANEL if panel else pair)
+        champion = champion_of(catalog.models, pair, spec.frequency, catalog.pairs)
+        judged = [
+            stores.lake.state(TABLE, pair, asset=keys.scores(m).to_user_string()) for m in (spec.model_id, champion)
+        ]
+        trials = len(stores.control.trials(pair=pair))
+        hashes = [None if state is None else state.content_hash for state in judged]
+        yield from publish_table(
+            context,
+            stores,
+            table=certificate_form.TABLE,
+            pair=pair,
+            fingerprint=fingerprint(version.version, hashes, champion, trials, CODE_VERSION),
+            compute=lambda: _certified(stores, catalog, spec, pair, version.version, champion, trials),
+            mode="append",
+        )
+
+    return certificate
+
+
+def _certified(
+    stores: Stores, catalog: Catalog, spec: ModelSpec, pair: str, version: str, champion: str, trials: int
+) -> Draft:
+    scores = stores.lake.read(TABLE, pair)
+    bars = current_rows(stores.lake.read(bars_table(spec), pair))
+    rows = history(pair, bars)
+    starts = dict(zip(*(times.astype(object).tolist() for times in (rows.ends, observed_at(rows, bars))), strict=True))
+    serving = catalog.models[champion]
+    newest = require_version(stores, champion, PANEL if serving.scope == "panel" else pair).version
+    made = certify(
+        current(scores, spec.model_id, version, _selves(stores, spec, pair)),
+        current(scores, champion, newest, _selves(stores, serving, pair)),
+        spec=spec,
+        version=version,
+        champion_id=champion,
+        target_start={at.replace(tzinfo=UTC): seen.replace(tzinfo=UTC) for at, seen in starts.items()},
+        trials=trials,
+        now=datetime.now(UTC),
     )
+    known = _read(stores, certificate_form.TABLE, pair)
+    last = None if known is None else certificate_form.newest(known, spec.model_id, version)
+    first = made.horizons[0]
+    facts = {
+        "verdict": made.verdict,
+        **{f"verdict/{name}": getattr(made, name) for name in ("location", "density", "volatility")},
+        **{f"h{first.horizon}/{name}": getattr(first, name) for name in ("windows", "coverage_80", "coverage_90")},
+        "density_ratio": first.density.ratio or 0.0,
+        "density_benchmark": champion,
+        "digest": made.digest,
+    }
+    shown = {"certificate": dg.MetadataValue.md(certificate_form.in_words(made))}
+    return Draft(
+        certificate_form.to_row(made),
+        facts=facts,
+        shown=shown,
+        unchanged=last is not None and last.digest == made.digest,
+    )
+
+
+def _selves(stores: Stores, spec: ModelSpec, pair: str) -> list[str]:
+    """Names under which the scores of a model's current walk forward are on record."""
+    scope = PANEL.upper() if spec.scope == "panel" else pair
+    walk = _read(stores, walk_table(spec), scope) if spec.evaluation.years else None
+    if walk is None:
+        return []
+    rows = walk.group_by(["fold", "fingerprint"]).aggregate([]).to_pylist()
+    return sorted(self_name(row["fold"], row["fingerprint"]) for row in rows)

@@ -43,7 +43,7 @@ def check_scores(table: pa.Table) -> list[CheckOutcome]:
 
 
 def _finite(table: pa.Table) -> CheckOutcome:
-    columns = [table.column(name).to_numpy() for name in ("loss_crps", "loss_crps_random_walk", "y")]
+    columns = [table.column(name).to_numpy() for name in ("loss_crps", "loss_crps_walk", "y")]
     bad = int(sum((~np.isfinite(values)).sum() for values in columns))
     bad += int(sum((values < 0).sum() for values in columns[:2]))
     return CheckOutcome(

@@ -4,13 +4,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
+import numpy as np
+import pyarrow as pa
 
+from fx_assets.forecasting import certificate as certificate_form
 from fx_assets.forecasting.batch import issue
 from fx_assets.forecasting.champion import champion_of, served_by_default
 from fx_assets.forecasting.charts import fan_chart
 from fx_assets.forecasting.document import ForecastDocument, same_content
 from fx_assets.forecasting.freshness import behind
 from fx_assets.forecasting.quality import CHECKS, check_forecast
+from fx_assets.forecasting.ranges import advanced, ranges_at, table_name
 from fx_assets.forecasting.table import latest, to_table
 from fx_assets.forecasting.version import CODE_VERSION
 from fx_assets.models.manifest import Manifest
@@ -32,7 +36,61 @@ TABLE = "forecasts"
 
 def build(catalog: Catalog) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
     """One forecast asset for each model, and the check for stale pairs."""
-    return [*(_forecast(spec, catalog) for spec in catalog.models.values()), _freshness(catalog)]
+    models = catalog.models.values()
+    return [
+        *(_ranges(spec, catalog) for spec in models),
+        *(_forecast(spec, catalog) for spec in models),
+        _freshness(catalog),
+    ]
+
+
+def _ranges(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
+    key, panel = keys.ranges(spec.model_id), spec.scope == "panel"
+    upstream = [keys.bars(spec.frequency), *([keys.features(spec.features)] if spec.features else [])]
+    trained = keys.checkpoint(spec.model_id)
+
+    @dg.asset(
+        key=key,
+        deps=[*map(partitions.same_pair, upstream), trained if panel else partitions.same_pair(trained)],
+        partitions_def=partitions.of_model(spec, catalog),
+        group_name="ranges",
+        kinds={"numpy", "deltalake"},
+        owners=keys.OWNERS,
+        code_version=str(CODE_VERSION),
+        description=f"How far outcomes have moved the ranges of the newest version of `{spec.model_id}`, for each "
+        "horizon and central mass. A night adds what has matured since.",
+    )
+    def ranges(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Event]:
+        stores, pair = lake, context.partition_key
+        version = require_version(stores, spec.model_id, "panel" if panel else pair)
+        data = data_version(stores.lake, pair, spec, catalog.features)
+
+        def compute() -> Draft:
+            inputs = load_inputs(stores.lake, stores.artifacts, version, pair, spec, catalog)
+            stored = _stored(stores, table_name(spec.model_id), pair)
+            found, row = advanced(inputs.predictor, inputs.history, version.version, version.trained_until, stored)
+            wide = {f"width_80/h{h}": float(np.exp(found.width[h - 1, 79])) for h in (1, 5, 20) if h <= spec.horizon}
+            facts = {"version": version.version, "matured": found.matured[0], **wide}
+            return Draft(row, facts=facts)
+
+        yield from publish_table(
+            context,
+            stores,
+            table=table_name(spec.model_id),
+            pair=pair,
+            fingerprint=fingerprint(version.version, data, CODE_VERSION),
+            compute=compute,
+            mode="append",
+        )
+
+    return ranges
+
+
+def _stored(stores: Stores, table: str, pair: str) -> pa.Table | None:
+    try:
+        return stores.lake.read(table, pair)
+    except NoData:
+        return None
 
 
 def _forecast(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
@@ -42,7 +100,10 @@ def _forecast(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=key,
-        deps=[*map(partitions.same_pair, upstream), trained if panel else partitions.same_pair(trained)],
+        deps=[
+            *map(partitions.same_pair, [*upstream, keys.ranges(spec.model_id), keys.certificate(spec.model_id)]),
+            trained if panel else partitions.same_pair(trained),
+        ],
         partitions_def=partitions.of_model(spec, catalog),
         group_name="forecasts",
         kinds={"onnx" if predictor_class(spec.kind).trainer == "lightning" else "numpy", "deltalake"},
@@ -57,12 +118,18 @@ def _forecast(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
         version = require_version(stores, spec.model_id, "panel" if panel else pair.pair)
         data = data_version(stores.lake, pair.pair, spec, catalog.features)
         champion = champion_of(catalog.models, pair.pair, spec.frequency, catalog.pairs)
+        judged = stores.lake.state(
+            certificate_form.TABLE, pair.pair, asset=keys.certificate(spec.model_id).to_user_string()
+        )
+        certified = None if judged is None else judged.content_hash
         yield from publish_table(
             context,
             stores,
             table=TABLE,
             pair=pair.pair,
-            fingerprint=fingerprint(version.version, data, champion, pair.model_dump(mode="json"), CODE_VERSION),
+            fingerprint=fingerprint(
+                version.version, data, champion, certified, pair.model_dump(mode="json"), CODE_VERSION
+            ),
             compute=lambda: _draft(
                 stores,
                 pair,
@@ -77,6 +144,16 @@ def _forecast(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
 
 
 def _draft(stores: Stores, pair: PairSpec, inputs: Inputs, champion: str, run_id: str) -> Draft:
+    predictor, version = inputs.predictor, str(inputs.manifest["version"])
+    origin = inputs.history.ends[-1].astype("datetime64[us]").item().replace(tzinfo=UTC)
+    ranges = ranges_at(
+        _stored(stores, table_name(predictor.spec.model_id), pair.pair),
+        version,
+        predictor.calibrations[pair.pair],
+        origin,
+    )
+    certificates = _stored(stores, certificate_form.TABLE, pair.pair)
+    certificate = certificates and certificate_form.newest(certificates, predictor.spec.model_id, version)
     document = issue(
         inputs.predictor,
         inputs.history,
@@ -87,6 +164,8 @@ def _draft(stores: Stores, pair: PairSpec, inputs: Inputs, champion: str, run_id
         now=datetime.now(UTC),
         data_version=inputs.data_version,
         run_id=run_id,
+        ranges=ranges,
+        certificate=certificate,
     )
     spec = inputs.predictor.spec
     first = document.horizons[0]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fx_assets.forecasting.certificate import UNTESTED, Certificate, in_words
 from fx_assets.forecasting.document import (
     UNTESTED_NOTE,
     ForecastDocument,
@@ -20,6 +21,7 @@ from fx_assets.forecasting.targets import KindOfPrice, Target, targets
 from fx_assets.models.base import BasePredictor
 from fx_assets.models.inputs import PairHistory, check_gap
 from fx_assets.models.manifest import Manifest
+from fx_assets.models.ranges import Ranges
 from fx_assets.models.results import Distribution
 from fx_assets.specs.schema import ModelSpec, PairSpec
 from fx_assets.timegrid.calendars import calendar
@@ -37,13 +39,16 @@ def issue(
     data_version: str,
     run_id: str,
     origin: int | None = None,
+    ranges: Ranges | None = None,
+    certificate: Certificate | None = None,
 ) -> ForecastDocument:
     """Forecast from the last row of `history`, or from row `origin` as a replay of the past.
 
-    `predictor` has loaded the checkpoint of `manifest`; `now` (aware) becomes `issued_at`. The rows go
-    through the predictor as JSON rows from outside do, so that the night and HTTP agree to the last
-    bit. Raises `InsufficientHistory` for too few rows or a gap in the window, `ValueError` for a
-    history or manifest of another pair or model, and whatever the predictor raises.
+    `predictor` has loaded the checkpoint of `manifest`; `now` (aware) becomes `issued_at`; `ranges` as outcomes known
+    at the origin have moved the checkpoint's calibration; `certificate`: the version's, if any. The rows go through the
+    predictor as JSON rows from outside do, so that the night and HTTP agree to the last bit. Raises
+    `InsufficientHistory` for too few rows or a gap in the window, `ValueError` for a history or manifest of another
+    pair or model, and whatever the predictor raises.
     """
     spec = predictor.spec
     _check_identity(predictor, history, pair, manifest)
@@ -53,7 +58,7 @@ def issue(
     window = history.window(row, spec.window)
     days = calendar(pair.calendar)
     check_gap(history, row, spec.window, days, pair.gap_limit)
-    distribution = predictor.run({"data": window.tolist(), **_ahead(history, row, spec)}, pair.pair)
+    distribution = predictor.run({"data": window.tolist(), **_ahead(history, row, spec)}, pair.pair, ranges)
     data_as_of: date = history.trading_dates[row].astype("datetime64[D]").item()
     end: datetime = history.ends[row].astype("datetime64[us]").item().replace(tzinfo=UTC)
     fresh = freshness(data_as_of, days, pair.freshness, now)
@@ -77,8 +82,9 @@ def issue(
         target=spec.target,
         horizons=_horizons(distribution, steps, now),
         champion=champion,
+        verdict=UNTESTED if certificate is None else certificate.verdict,
         signal=distribution.signal,
-        notes=(UNTESTED_NOTE, *distribution.notes),
+        notes=(UNTESTED_NOTE if certificate is None else in_words(certificate), *distribution.notes),
         lineage=Lineage(
             data_version=data_version,
             feature_schema_hash=manifest.feature_schema_hash,

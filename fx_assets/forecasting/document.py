@@ -14,13 +14,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from fx_assets.forecasting.certificate import UNTESTED, Certificate, Words
 from fx_assets.specs.schema import Frequency, ModelId, PairName
 
 Revision = Literal["live", "replay"]
 Price = Annotated[float, Field(gt=0, description="In quote currency, unrounded")]
 QuantileLevel = Annotated[str, Field(pattern=r"^0\.[0-9]{1,3}$")]
 
-UNTESTED: Literal["untested"] = "untested"
 UNTESTED_NOTE = "untested: no significance test has compared this model with a random walk yet"
 
 
@@ -94,8 +94,9 @@ class ForecastDocument(_Part):
     target: Literal["log_return", "level", "volatility"]
     horizons: tuple[HorizonForecast, ...] = Field(min_length=1)
     champion: ModelId = Field(description="The model that is served by default for this pair and frequency")
-    verdict: Literal["untested"] = UNTESTED
+    verdict: Words | Literal["untested"] = Field(default=UNTESTED, description="Of the certificate, when it was issued")
     evaluation: Evaluation | None = None
+    certificate: Certificate | None = Field(default=None, description="What the version was measured to be worth")
     signal: float | None = Field(default=None, ge=-1, le=1)
     notes: tuple[str, ...] = ()
     lineage: Lineage
@@ -120,13 +121,18 @@ def level_key(level: float) -> str:
     return f"{level:.3f}".rstrip("0")
 
 
-def with_evaluation(document: ForecastDocument, summary: Mapping[int, Mapping[str, Any]] | None) -> ForecastDocument:
-    """`document` with what its model version scored at its first horizon; null where it was not scored.
+def with_evaluation(
+    document: ForecastDocument,
+    summary: Mapping[int, Mapping[str, Any]] | None,
+    certificate: Certificate | None = None,
+) -> ForecastDocument:
+    """`document` with what its model version scored at its first horizon, and its certificate; null where none is.
 
     `summary` is `forecasting.scores.summary` of the scores of this pair, model and version.
     """
     scored = None if not summary else summary[min(summary)]
-    return document.model_copy(update={"evaluation": None if scored is None else Evaluation.model_validate(scored)})
+    joined = {"evaluation": None if scored is None else Evaluation.model_validate(scored), "certificate": certificate}
+    return document.model_copy(update=joined)
 
 
 # What tells when and by which run, and what follows from the clock: not what was forecast.
@@ -134,6 +140,7 @@ _CIRCUMSTANCES: dict[str, Any] = {
     "issued_at": True,
     "stale": True,
     "evaluation": True,
+    "certificate": True,
     "lineage": {"run_id"},
     "horizons": {"__all__": {"retrospective"}},
 }
@@ -143,7 +150,7 @@ def same_content(first: ForecastDocument, second: ForecastDocument) -> bool:
     """Whether both say the same, whenever and by whichever run they were issued; then nothing is written.
 
     Left out are `issued_at`, the run, what follows from the clock (`stale`, `retrospective`) and the
-    joined `evaluation`. Another champion is other content: readers learn of it from the document.
+    joined `evaluation` and `certificate`. Another champion is other content: readers learn of it from the document.
     """
     return first.model_dump(exclude=_CIRCUMSTANCES) == second.model_dump(exclude=_CIRCUMSTANCES)
 

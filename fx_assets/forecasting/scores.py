@@ -14,20 +14,40 @@ import pyarrow.compute as pc
 from fx_assets.timegrid.windows import EvaluationWindow
 
 _UTC = pa.timestamp("us", tz="UTC")
+# Losses in basis points of the cumulative log return (`loss_se` in their square), lower is better; see
+# `evaluation.judge`. `fold` is "live" for the version that forecasts, "walk-2021" for an earlier self of its
+# configuration. `loss_crps_still`: the same ranges around the last price, which is a random walk with this model's
+# volatility. Null where there is no such reference.
 SCORES_SCHEMA = pa.schema(
     [
         pa.field("pair", pa.string()),
         pa.field("model_id", pa.string()),
         pa.field("model_version", pa.string()),
+        pa.field("fold", pa.string()),
         pa.field("horizon", pa.int32()),
         pa.field("origin", _UTC),
         pa.field("target_time", _UTC),
-        pa.field("loss_crps", pa.float64()),
-        pa.field("loss_crps_random_walk", pa.float64()),
-        pa.field("covered_80", pa.bool_()),
         pa.field("y", pa.float64()),
+        pa.field("location", pa.float64()),
+        pa.field("volatility", pa.float64()),
+        pa.field("pit", pa.float64()),
+        pa.field("loss_se", pa.float64()),
+        pa.field("loss_ae", pa.float64()),
+        pa.field("loss_crps", pa.float64()),
+        pa.field("loss_crps_still", pa.float64()),
+        pa.field("loss_qlike", pa.float64()),
+        pa.field("score_80", pa.float64()),
+        pa.field("score_90", pa.float64()),
+        pa.field("covered_80", pa.bool_()),
+        pa.field("covered_90", pa.bool_()),
+        pa.field("loss_se_walk", pa.float64()),
+        pa.field("loss_crps_walk", pa.float64()),
+        pa.field("loss_qlike_garch", pa.float64()),
+        pa.field("loss_qlike_har", pa.float64()),
+        pa.field("observed_until", _UTC),
     ]
 )
+LIVE = "live"
 ScoreKey = tuple[str, str, str]
 
 
@@ -43,7 +63,7 @@ def summary(table: pa.Table) -> dict[int, dict[str, Any]]:
     result: dict[int, dict[str, Any]] = {}
     for horizon in sorted(set(table.column("horizon").to_pylist())):
         rows = table.filter(pc.equal(table.column("horizon"), horizon)).sort_by("origin")
-        crps, walk = _mean(rows, "loss_crps"), _mean(rows, "loss_crps_random_walk")
+        crps, walk = _mean(rows, "loss_crps"), _mean(rows, "loss_crps_walk")
         result[horizon] = {
             "horizon": horizon,
             "crps": crps,

@@ -37,6 +37,7 @@ from fx_assets.models.golden import GOLDEN, read_golden
 from fx_assets.models.identity import identity, unlike
 from fx_assets.models.inputs import FloatArray, PairHistory
 from fx_assets.models.params import PARAMS, Params, dump_params, read_json
+from fx_assets.models.ranges import Ranges
 from fx_assets.models.results import Checkpoint, Distribution, LoadReport, Prediction, Row
 from fx_assets.models.searched import found_spec
 from fx_assets.models.validation import check_ahead, check_batch, parse_window
@@ -321,8 +322,10 @@ class BasePredictor(ABC):
         del ahead
         return self._predict(window)
 
-    def postprocess(self, prediction: Prediction, closes: FloatArray, pair: str) -> list[Distribution]:
-        """Calibrated distributions of prices from the last closes (B,) of the windows.
+    def postprocess(
+        self, prediction: Prediction, closes: FloatArray, pair: str, ranges: Ranges | None = None
+    ) -> list[Distribution]:
+        """Calibrated distributions of prices from the last closes (B,) of the windows; as `ranges` say, where given.
 
         Raises `NotLoaded` where the checkpoint has no calibration of the pair, `ModelOutputInvalid` for
         crossed quantiles or a price that is not positive and finite.
@@ -333,23 +336,25 @@ class BasePredictor(ABC):
         closes = np.asarray(closes, dtype=np.float64)
         if closes.shape != (len(prediction.location),):
             raise ValueError(f"closes {closes.shape}: expected one for each of {len(prediction.location)} windows")
+        levels = np.array(self.spec.quantiles)
         answers = []
         for location, scale, close, notes in zip(
             prediction.location, prediction.scale, closes.tolist(), prediction.notes, strict=True
         ):
             try:
                 answer = price_distribution(
-                    Row(location, scale, notes), close, self.calibrations[pair], np.array(self.spec.quantiles)
+                    Row(location, scale, notes), close, ranges or self.calibrations[pair], levels
                 )
                 answers.append(with_signal(answer, self._signal(answer)))
             except ModelOutputInvalid as error:
                 raise ModelOutputInvalid(f"{self._name}: {error}") from error
         return answers
 
-    def run(self, raw: Mapping[str, Any], pair: str) -> Distribution:
+    def run(self, raw: Mapping[str, Any], pair: str, ranges: Ranges | None = None) -> Distribution:
         """From rows to the calibrated distribution of one pair; `timings` has the seconds of each step.
 
         `raw`: as `prepare_input` takes it and, for a model with `known_ahead`, `ahead` (horizon, known_ahead).
+        `ranges`: as outcomes have moved the checkpoint's calibration since; without them, the calibration itself.
         """
         marks = [time.perf_counter()]
         window = self.prepare_input({key: value for key, value in raw.items() if key != "ahead"})
@@ -357,7 +362,7 @@ class BasePredictor(ABC):
         marks.append(time.perf_counter())
         prediction = self.predict(window[None], ahead)
         marks.append(time.perf_counter())
-        distribution = self.postprocess(prediction, window[-1:, 0], pair)[0]
+        distribution = self.postprocess(prediction, window[-1:, 0], pair, ranges)[0]
         marks.append(time.perf_counter())
         self.timings = dict(zip(("prepare_input", "predict", "postprocess"), np.diff(marks).tolist(), strict=True))
         return replace(distribution, timings=self.timings)

@@ -8,10 +8,11 @@ import numpy as np
 
 from fx_assets.models.calibration import Calibration
 from fx_assets.models.errors import ModelOutputInvalid
+from fx_assets.models.ranges import Ranges
 from fx_assets.models.results import Distribution, FloatArray, Row
 
 
-def price_distribution(row: Row, close: float, calibration: Calibration, levels: FloatArray) -> Distribution:
+def price_distribution(row: Row, close: float, calibration: Calibration | Ranges, levels: FloatArray) -> Distribution:
     """Prices around `close` (quote currency) at `levels` (Q,), for each horizon.
 
     Raises `ModelOutputInvalid` for a price that is not positive and finite, or quantiles that cross;

@@ -109,6 +109,14 @@ class PairHistory:
         """The same without features."""
         return replace(self, features=np.empty((len(self), 0)), feature_names=())
 
+    def outcomes(self, rows: NDArray[np.int64], steps: Sequence[int]) -> FloatArray:
+        """Cumulative log returns (n, steps) that came after each of `rows` (n,), NaN where the history ends before."""
+        at = rows[:, None] + np.asarray(steps)
+        known = at < len(self)
+        closes = self.closes[np.minimum(at, len(self) - 1)]
+        values: FloatArray = np.where(known, np.log(closes / self.closes[rows][:, None]), np.nan)
+        return values
+
     def ahead(self, rows: NDArray[np.int64], horizon: int, columns: Sequence[str]) -> FloatArray | None:
         """What the calendar says of the `horizon` bars after each of `rows` (n,): (n, horizon, columns), or None.
 

@@ -44,10 +44,11 @@ def build(catalog: Catalog) -> list[Job]:
 
 def _pairs_job(catalog: Catalog) -> Job:
     bars = [keys.RAW, *(keys.bars(f) for f in catalog.frequencies())]
+    measured = [keys.references(f) for f in catalog.forecast_frequencies()]
     return dg.define_asset_job(
         nights.PAIRS_JOB,
         # An asset brings its checks along; this one judges the whole night, so it runs when that is over.
-        selection=(dg.AssetSelection.assets(*bars) | _shared(catalog, crossing=False))
+        selection=(dg.AssetSelection.assets(*bars, *measured) | _shared(catalog, crossing=False))
         - dg.AssetSelection.checks(FRESHNESS),
         description="Wave 1 of the night: prices, bars, features and the models for all pairs.",
     )
@@ -97,17 +98,25 @@ def _own_jobs(spec: ModelSpec) -> list[Job]:
         ),
         dg.define_asset_job(
             nights.panel_forecast_job(spec.model_id),
-            selection=dg.AssetSelection.assets(keys.forecast(spec.model_id), keys.scores(spec.model_id)),
+            selection=_said(spec),
             description=f"Wave 3 of the night: {spec.model_id}, forecast for each of its pairs.",
         ),
     ]
 
 
 def _trained(spec: ModelSpec) -> dg.AssetSelection:
-    """A model's checkpoint, and what that kept of its features where it has fitted stages."""
-    kept = dg.AssetSelection.key_prefixes(list(keys.selection(spec.model_id).path))
-    return dg.AssetSelection.assets(keys.checkpoint(spec.model_id)) | kept
+    """A model's checkpoint, what that kept of its features where it has fitted stages, and its earlier selves."""
+    learned = dg.AssetSelection.assets(keys.checkpoint(spec.model_id))
+    for key in (keys.selection(spec.model_id), keys.walk(spec.model_id)):  # not every model has these
+        learned |= dg.AssetSelection.key_prefixes(list(key.path))
+    return learned
+
+
+def _said(spec: ModelSpec) -> dg.AssetSelection:
+    """What is made of a checkpoint for each pair."""
+    made = (keys.ranges, keys.scores, keys.certificate, keys.forecast)
+    return dg.AssetSelection.assets(*(key(spec.model_id) for key in made))
 
 
 def _of(spec: ModelSpec) -> dg.AssetSelection:
-    return _trained(spec) | dg.AssetSelection.assets(keys.forecast(spec.model_id), keys.scores(spec.model_id))
+    return _trained(spec) | _said(spec)

@@ -44,6 +44,16 @@ def checkpoint(model_id: str) -> dg.AssetKey:
     return dg.AssetKey(["checkpoints", model_id])
 
 
+def walk(model_id: str) -> dg.AssetKey:
+    """Forecasts of a model's earlier selves."""
+    return dg.AssetKey(["walk", model_id])
+
+
+def ranges(model_id: str) -> dg.AssetKey:
+    """How far outcomes have moved the ranges of a model's newest version."""
+    return dg.AssetKey(["ranges", model_id])
+
+
 def forecast(model_id: str) -> dg.AssetKey:
     """Forecasts of a model."""
     return dg.AssetKey(["forecasts", model_id])
@@ -52,3 +62,13 @@ def forecast(model_id: str) -> dg.AssetKey:
 def scores(model_id: str) -> dg.AssetKey:
     """Per-window losses of a model."""
     return dg.AssetKey(["scores", model_id])
+
+
+def references(frequency: str) -> dg.AssetKey:
+    """Variances of GARCH-t and HAR on bars of a frequency."""
+    return dg.AssetKey(["references", frequency])
+
+
+def certificate(model_id: str) -> dg.AssetKey:
+    """What a model was measured to be worth."""
+    return dg.AssetKey(["certificates", model_id])

@@ -57,6 +57,15 @@ class Catalog:
         asked = {frequency for pair in self.pairs for frequency in self.frequencies_of(pair)}
         return tuple(frequency for frequency in get_args(Frequency) if frequency in asked)
 
+    def forecast_frequencies(self) -> tuple[Frequency, ...]:
+        """The bars that any model forecasts, finest first."""
+        asked = {spec.frequency for spec in self.models.values()}
+        return tuple(frequency for frequency in get_args(Frequency) if frequency in asked)
+
+    def walked_years(self, frequency: Frequency) -> float:
+        """The longest walk forward of the models that forecast bars of this frequency, in years."""
+        return max((spec.evaluation.years for spec in self.models.values() if spec.frequency == frequency), default=0)
+
     def crosses(self, features: str | None) -> bool:
         """Whether a model's features of one pair wait for the bars of others."""
         return features in self.crossing

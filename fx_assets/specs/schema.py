@@ -200,6 +200,19 @@ class EnsembleSpec(Strict):
     picks: int = Field(default=20, ge=1, le=200, description="Greedy steps: weights are multiples of one over this")
 
 
+class EvaluationSpec(Strict):
+    """The walk forward before the held-out year: earlier selves of the model, everything fitted again for each."""
+
+    years: float = Field(default=5, ge=0, le=40, description="Years walked before the held-out one; 0: none")
+    refit_every: Period = Field(default="year", description="How long one of the earlier selves forecasts")
+    embargo: int | None = Field(
+        default=None,
+        ge=0,
+        le=10_000,
+        description="Bars left out between learning and forecasting; the horizon, if unset",
+    )
+
+
 class ScheduleSpec(Strict):
     """Whether the nightly run includes this model."""
 
@@ -227,6 +240,7 @@ class ModelSpec(Strict):
     training: TrainingSpec = TrainingSpec()
     search: SearchSpec | None = None
     ensemble: EnsembleSpec | None = None
+    evaluation: EvaluationSpec = EvaluationSpec()
     schedule: ScheduleSpec = ScheduleSpec()
 
     @field_validator("model_id")
@@ -265,7 +279,7 @@ class ModelSpec(Strict):
 
     def training_config(self) -> dict[str, Any]:
         """The part that decides what a trained checkpoint is; its hash names the checkpoint's kin."""
-        return self.model_dump(mode="json", exclude={"description", "schedule"})
+        return self.model_dump(mode="json", exclude={"description", "schedule", "evaluation"})
 
     def varied(self, values: Mapping[str, Any]) -> ModelSpec:
         """This model with other values at dotted keys of a search, e.g. `training.learning_rate`; without its search.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -85,6 +84,14 @@ class EvaluationWindow:
         return window
 
     @classmethod
+    def after(cls, cut: datetime, ends: Ends) -> EvaluationWindow:
+        """A window whose test is everything from `cut` (aware) to the last of `ends`: what a model has never seen.
+
+        Raises `ValueError` where nothing comes after the cut.
+        """
+        return cls(cut - _INSTANT, cut, _aware(_checked(ends)[-1]))
+
+    @classmethod
     def walk_forward(
         cls, ends: Ends, *, first: date, refit_every: Period, validation_years: float = 2, embargo: int = 0
     ) -> list[EvaluationWindow]:
@@ -102,18 +109,19 @@ class EvaluationWindow:
             raise ValueError("insufficient_history: there is no bar at all")
         last = trading_date_of(_aware(ends[-1]) - _INSTANT)
         starts = list(_periods(first, last, refit_every))
-        cuts = [*(bar_start(day) for day in starts), _aware(ends[-1])]
+        # A cut is the end of the last row before the period, so that this row is an origin of it, weekend or not.
+        rows = [int(np.searchsorted(ends, _naive(bar_start(day)), side="right")) - 1 for day in starts]
         folds = []
-        for begin, until in itertools.pairwise(cuts):
-            row = int(np.searchsorted(ends, _naive(begin), side="right")) - 1 - embargo
-            train_until = bar_start(_years_before(trading_date_of(begin), validation_years))
-            if row < 0 or ends[0] > _naive(train_until) or ends[row] <= _naive(train_until) or begin >= until:
+        for day, row, following in zip(starts, rows, [*rows, len(ends) - 1][1:], strict=True):
+            learned, train_until = row - embargo, bar_start(_years_before(day, validation_years))
+            if learned < 0 or following <= row or ends[learned] <= _naive(train_until) or ends[0] > _naive(train_until):
                 continue
-            folds.append(cls(train_until, _aware(ends[row]), until, begin if embargo else None))
+            begin = _aware(ends[row])
+            folds.append(cls(train_until, _aware(ends[learned]), _aware(ends[following]), begin if embargo else None))
         if not folds:
             raise ValueError(
-                f"insufficient_history: bars from {_aware(ends[0]).isoformat()} to {cuts[-1].isoformat()} leave none "
-                f"to train on, {validation_years:g} years of validation before a test from {first} on"
+                f"insufficient_history: bars from {_aware(ends[0]).isoformat()} to {_aware(ends[-1]).isoformat()} "
+                f"leave none to train on, {validation_years:g} years of validation before a test from {first} on"
             )
         return folds
 

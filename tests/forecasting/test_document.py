@@ -11,6 +11,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 from pydantic import ValidationError
 
+from fx_assets.forecasting import certificate as certificates
 from fx_assets.forecasting import document as documents
 from fx_assets.forecasting.document import Evaluation, ForecastDocument, level_key, same_content, with_evaluation
 from fx_assets.models import manifest as manifests
@@ -24,7 +25,9 @@ SCHEMAS = Path(documents.__file__).parents[1] / "schemas"
 REWRITE = "rewrite it with: Path(...).write_text({}.schema_text())"
 
 
-@pytest.mark.parametrize(("module", "name"), [(documents, "forecast"), (manifests, "manifest")])
+@pytest.mark.parametrize(
+    ("module", "name"), [(documents, "forecast"), (manifests, "manifest"), (certificates, "certificate")]
+)
 def test_the_packaged_schema_is_that_of_the_code(module: Any, name: str) -> None:
     found = (SCHEMAS / f"{name}.schema.json").read_text()
     assert found == module.schema_text(), REWRITE.format(module.__name__)
@@ -36,7 +39,7 @@ def test_a_document_as_served_fits_the_schema_and_a_broken_one_does_not(document
     validator = jsonschema.Draft202012Validator(schema)
     served = json.loads(document.model_dump_json())
     validator.validate(served)
-    for broken in ({**served, "verdict": "skill shown"}, {**served, "surprise": 1}, {**served, "last_price": 0}):
+    for broken in ({**served, "verdict": "certainly"}, {**served, "surprise": 1}, {**served, "last_price": 0}):
         assert not validator.is_valid(broken)
 
 

@@ -11,17 +11,22 @@ import pytest
 import scoringrules
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import integrate, stats
 
 from fx_assets.metrics.losses import (
     absolute_error,
     covered,
     crps_normal,
     crps_quantiles,
+    crps_student_t,
     interval_score,
+    naive_scale,
     pinball,
     qlike,
+    qlike_percent,
+    scaled_absolute_error,
     squared_error,
+    student_t_scale,
 )
 
 GRID = np.arange(1, 200) / 200
@@ -131,3 +136,94 @@ def test_the_crps_of_a_normal_refuses_what_is_none() -> None:
         crps_normal(y=ones, location=ones, scale=0 * ones)
     with pytest.raises(ValueError, match="one shape"):
         crps_normal(y=ones, location=ones, scale=np.ones(2))
+
+
+def test_mase_by_hand() -> None:
+    # In-sample changes of 1, 2 and 3: "no change" errs by 2 on average.
+    scale = naive_scale(series=[1.0, 2.0, 4.0, 1.0])
+    assert scale == 2.0
+    assert scaled_absolute_error(y=[5.0, 1.0], y_hat=[4.0, 4.0], scale=scale).tolist() == [0.5, 1.5]
+    assert scaled_absolute_error(y=[5.0, 1.0], y_hat=[4.0, 4.0], scale=[2.0, 6.0]).tolist() == [0.5, 0.5]
+    by_horizon = scaled_absolute_error(y=np.ones((2, 3)), y_hat=np.zeros((2, 3)), scale=[2.0, 4.0])
+    assert by_horizon.tolist() == [[0.5] * 3, [0.25] * 3]
+
+
+@given(st.lists(st.floats(0.5, 2), min_size=3, max_size=20, unique=True))
+def test_no_change_has_a_mase_of_one_where_it_was_scaled(series: list[float]) -> None:
+    changes = np.diff(series)
+    error = scaled_absolute_error(y=changes, y_hat=0 * changes, scale=naive_scale(series=series))
+    assert error.mean() == pytest.approx(1)
+
+
+def test_the_crps_of_a_student_t_is_that_of_scoringrules() -> None:
+    rng = np.random.default_rng(4)
+    y, location = rng.normal(0, 3, (60, 3)), rng.normal(size=(60, 3))
+    scale, df = rng.uniform(0.1, 3, (60, 3)), rng.uniform(1.1, 30, (60, 3))
+    expected = scoringrules.crps_t(y, df, location, scale)
+    np.testing.assert_allclose(crps_student_t(y=y, location=location, scale=scale, df=df), expected, rtol=1e-9)
+    expected = scoringrules.crps_t(y, 4.0, location, scale)
+    np.testing.assert_allclose(crps_student_t(y=y, location=location, scale=scale, df=4.0), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("df", [2.5, 4.0, 10.0])
+def test_the_crps_of_a_student_t_is_the_integral_that_defines_it(df: float) -> None:
+    y = 1.3
+    outside, _ = integrate.quad(lambda x: stats.t.cdf(x, df, 0.4, 2.0) ** 2, -np.inf, y)
+    inside, _ = integrate.quad(lambda x: stats.t.sf(x, df, 0.4, 2.0) ** 2, y, np.inf)
+    closed = crps_student_t(y=[y], location=[0.4], scale=[2.0], df=df)
+    assert closed == pytest.approx([outside + inside], rel=1e-7)
+
+
+def test_a_student_t_of_many_degrees_of_freedom_scores_as_the_normal() -> None:
+    y, location, scale = np.linspace(-5, 5, 21), np.zeros(21), np.full(21, 1.5)
+    normal = crps_normal(y=y, location=location, scale=scale)
+    np.testing.assert_allclose(crps_student_t(y=y, location=location, scale=scale, df=1e7), normal, rtol=1e-6)
+
+
+@given(st.floats(0.01, 10), st.floats(2.1, 50))
+def test_a_student_t_of_that_scale_has_the_deviation_asked_for(deviation: float, df: float) -> None:
+    scale = student_t_scale(deviation=deviation, df=df)
+    assert stats.t.std(df, scale=float(scale)) == pytest.approx(deviation)
+
+
+def test_qlike_in_percent_by_hand() -> None:
+    # A forecast of half a percent a day, and a return of 1 %: log(.25) + 1 / .25.
+    expected = [math.log(0.25) + 4]
+    assert qlike_percent(variance=[0.005**2], y=[-0.01]) == pytest.approx(expected)
+    assert qlike_percent(variance=[0.005**2], realised=[0.01**2]) == pytest.approx(expected)
+    assert qlike_percent(variance=[0.01**2], y=[0.0]) == pytest.approx([0.0], abs=1e-12)
+
+
+@given(st.floats(1e-8, 1e-2), st.floats(1e-8, 1e-2), st.floats(-0.05, 0.05))
+def test_differences_of_qlike_do_not_depend_on_the_unit(first: float, second: float, y: float) -> None:
+    percent = qlike_percent(variance=[first], y=[y]) - qlike_percent(variance=[second], y=[y])
+    returns = qlike(variance=[first], realised=[y**2]) - qlike(variance=[second], realised=[y**2])
+    assert percent == pytest.approx(returns, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: naive_scale(series=[1.0]), r"series: expected \(t,\) with two levels or more, got \(1,\)"),
+        (lambda: naive_scale(series=[TWO]), r"got \(1, 2\)"),
+        (lambda: naive_scale(series=[2.0, 2.0]), "its 2 levels never move"),
+        (lambda: scaled_absolute_error(y=TWO, y_hat=TWO, scale=[1.0]), r"one number or \(2,\), one for each window"),
+        (lambda: scaled_absolute_error(y=TWO, y_hat=TWO, scale=0.0), "scale: expected values above 0"),
+        (lambda: crps_student_t(y=TWO, location=TWO, scale=[1.0], df=4), "expected one shape"),
+        (lambda: crps_student_t(y=TWO, location=TWO, scale=[1.0, 0.0], df=4), "scale: expected values above 0"),
+        (lambda: crps_student_t(y=TWO, location=TWO, scale=TWO, df=1.0), "more than 1 degree of freedom"),
+        (
+            lambda: crps_student_t(y=TWO, location=TWO, scale=TWO, df=[[4.0], [5.0]]),
+            r"df: expected one number or shape",
+        ),
+        (lambda: student_t_scale(deviation=TWO, df=2.0), "more than 2 degrees of freedom"),
+        (lambda: student_t_scale(deviation=[0.0], df=4.0), "deviation: expected values above 0"),
+        (lambda: qlike_percent(variance=[1.0]), "expected either y or realised"),
+        (lambda: qlike_percent(variance=[1.0], y=[1.0], realised=[1.0]), "expected either y or realised"),
+        (lambda: qlike_percent(variance=TWO, y=[1.0]), r"one shape, got variance \(2,\), y \(1,\)"),
+        (lambda: qlike_percent(variance=[1.0], realised=[-1.0]), "realised: expected values of 0 or more"),
+    ],
+)
+def test_wrong_arguments_of_later_losses_are_named(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()

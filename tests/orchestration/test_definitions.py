@@ -44,9 +44,11 @@ def _settings() -> Settings:
 
 def test_every_model_has_its_assets_and_every_asset_says_what_it_is(catalog: Catalog, defs: dg.Definitions) -> None:
     specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
-    stages = {f"{stage}/{model}" for model in catalog.models for stage in ("checkpoints", "forecasts", "scores")}
+    rooms = ("checkpoints", "walk", "ranges", "scores", "certificates", "forecasts")
+    stages = {f"{room}/{model}" for model in catalog.models for room in rooms}
     fitted = {f"selection/{name}" for name, model in catalog.models.items() if model.features is not None}
-    assert set(specs) == {"prices/raw", "bars/1d", "features/core", "features/core/indicators"} | stages | fitted
+    shared = {"prices/raw", "bars/1d", "references/1d", "features/core", "features/core/indicators"}
+    assert set(specs) == shared | stages | fitted
     for name, spec in specs.items():
         assert spec.description, name
         assert spec.group_name not in (None, "default", "broken"), name
@@ -99,9 +101,7 @@ def test_long_trainings_take_turns(defs: dg.Definitions) -> None:
         if isinstance(node.definition, dg.OpDefinition)
     }
     assert {name for name, node in nodes.items() if node.pool == "gpu"} == {
-        "checkpoints__usdjpy",
-        "checkpoints__majors",
-        "checkpoints__blend",
+        f"{room}__{model}" for room in ("checkpoints", "walk") for model in ("usdjpy", "majors", "blend")
     }
     assert {node.pool for node in nodes.values()} == {None, "gpu"}
 

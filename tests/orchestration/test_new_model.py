@@ -59,7 +59,7 @@ def test_the_example_is_one_class_of_at_most_fifty_lines() -> None:
 
 def test_a_new_model_appears_as_assets_and_does_all_that_the_others_do(opened: Opened) -> None:
     keys = opened.night.definitions().resolve_asset_graph().materializable_asset_keys
-    own = {f"{room}/drift" for room in ("checkpoints", "forecasts", "scores")}
+    own = {f"{room}/drift" for room in ("checkpoints", "walk", "ranges", "scores", "certificates", "forecasts")}
     assert own <= {key.to_user_string() for key in keys}
     (run,) = [run for run in opened.runs if run.pair == "EURUSD"]
     assert own <= set(run.materialized)

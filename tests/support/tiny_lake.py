@@ -198,11 +198,13 @@ class TinyLake:
             "origin": pa.array(ends[:-1], moment),
             "target_time": pa.array(ends[1:], moment),
             "loss_crps": pa.array([crps] * count, number),
-            "loss_crps_random_walk": pa.array([50.0] * count, number),
+            "loss_crps_walk": pa.array([50.0] * count, number),
             "covered_80": pa.array([True] * 8 + [False] * 2),
             "y": pa.array([0.0] * count, number),
         }
-        rows = pa.table(columns, schema=SCORES_SCHEMA)
+        missing = [field for field in SCORES_SCHEMA if field.name not in columns]
+        columns |= {field.name: pa.nulls(count, field.type) for field in missing}
+        rows = pa.table({name: columns[name] for name in SCORES_SCHEMA.names}, schema=SCORES_SCHEMA)
         self.commit("scores", pair, rows, asset=f"scores/{model_id}", append=True)
 
     def night(self, issued_at: datetime, last: date = LAST) -> None:

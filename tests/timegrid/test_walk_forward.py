@@ -24,6 +24,7 @@ ROWS = ends(date(2010, 1, 4), date(2016, 8, 12))
 
 def test_one_fold_a_year_and_the_tests_meet_without_a_gap() -> None:
     folds = EvaluationWindow.walk_forward(ROWS, first=date(2013, 5, 1), refit_every="year")
+    # 31 December is a trading date, whose bar ends where the year begins.
     assert [fold.validate_until for fold in folds] == [bar_start(date(year, 1, 1)) for year in (2013, 2014, 2015, 2016)]
     assert [fold.train_until.year for fold in folds] == [2010, 2011, 2012, 2013]
     for fold, following in itertools.pairwise(folds):
@@ -33,6 +34,9 @@ def test_one_fold_a_year_and_the_tests_meet_without_a_gap() -> None:
     # lies in the next fold's test.
     assert np.array_equal(tested, np.unique(tested))
     assert tested[-1] == len(ROWS) - 2
+    weekend = EvaluationWindow.walk_forward(ROWS, first=date(2013, 1, 1), refit_every="month")
+    by_month = np.concatenate([fold.origins(ROWS, window=20, horizon=1, part="test") for fold in weekend])
+    assert np.array_equal(by_month, tested), "months that begin on a weekend lose no origin"
     first = int(np.searchsorted(ROWS, np.datetime64(bar_start(date(2013, 1, 1)).replace(tzinfo=None), "us")))
     assert len(tested) == len(ROWS) - 1 - first
 

@@ -7,6 +7,7 @@ import pytest
 
 from fx_assets.evaluation.exchange import skill
 from fx_assets.evaluation.exchange.table import Floats
+from fx_assets.evaluation.inference.multiple import holm
 
 
 def losses(n: int, gain: float, seed: int = 0) -> tuple[dict[int, Floats], dict[int, Floats]]:
@@ -52,7 +53,7 @@ def test_p_of_nothing_is_one_and_the_two_sides_add_up() -> None:
 
 
 def test_holm_by_hand() -> None:
-    assert skill._holm({1: 0.01, 2: 0.04, 3: 0.03}) == pytest.approx({1: 0.03, 3: 0.06, 2: 0.06})
+    assert holm({1: 0.01, 2: 0.04, 3: 0.03}) == pytest.approx({1: 0.03, 3: 0.06, 2: 0.06})
 
 
 def test_holm_is_part_of_the_verdict() -> None:
