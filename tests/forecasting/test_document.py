@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from fx_assets.forecasting import certificate as certificates
 from fx_assets.forecasting import document as documents
+from fx_assets.forecasting.joint import document as joint
 from fx_assets.forecasting.document import Evaluation, ForecastDocument, level_key, same_content, with_evaluation
 from fx_assets.models import manifest as manifests
 from fx_assets.models.base import BasePredictor
