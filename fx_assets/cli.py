@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from fx_assets.commands import bench, feature_reports, price_files, trials
+from fx_assets.commands import (
+    backtest,
+    bench,
+    bench_skill,
+    certificate,
+    champions,
+    feature_reports,
+    price_files,
+    trials,
+)
 from fx_assets.commands.terminal import JsonOption, PairsOption, catalog_of, chosen_pairs, err, fail, out, print_json
 from fx_assets.settings import Settings, get_settings
 from fx_assets.specs.loader import Catalog
@@ -30,7 +39,13 @@ app.command()(price_files.ingest)
 app.command()(price_files.export)
 app.command()(feature_reports.probe)
 app.command()(trials.trials)
+app.command()(certificate.certificate)
+app.command()(champions.champions)
+app.command()(champions.promote)
+app.command()(champions.rollback)
+app.command()(backtest.backtest)
 app.add_typer(feature_reports.features)
+bench.bench.command()(bench_skill.skill)
 app.add_typer(bench.bench)
 
 

@@ -262,7 +262,7 @@ def _certificates(
         table = certificates.read(pair)
     except NoData:
         return {}
-    found = {key: certificate.newest(table, key[1], key[2], when=when) for key in wanted}
+    found = {key: certificate.standing(table, key[1], key[2], when=when) for key in wanted}
     return {key: item for key, item in found.items() if item is not None}
 
 

@@ -52,7 +52,7 @@ def exchange(
     file = _file(data, needed=not fresh)
     try:
         task = Task(file, from_ecb(), fresh=fresh, horizons=wanted, seeds=seeds, quick=quick)
-        with _progress("ECB, fresh" if fresh else "Exchange") as start:
+        with progress("ECB, fresh" if fresh else "Exchange") as start:
             result = run(task, start)
     except ValueError as error:
         fail(str(error))
@@ -96,7 +96,7 @@ def _horizons(text: str) -> tuple[int, ...]:
 
 
 @contextmanager
-def _progress(title: str) -> Iterator[Callable[[int], Callable[[str], None]]]:
+def progress(title: str) -> Iterator[Callable[[int], Callable[[str], None]]]:
     """A bar on standard error: what was fitted last, how much is left."""
     from rich.progress import (
         BarColumn,

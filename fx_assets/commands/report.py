@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
 from fx_assets.features.stored import bars_table
-from fx_assets.forecasting.champion import champion_of
+from fx_assets.forecasting import certificate as certificate_form
+from fx_assets.forecasting.champion import champion_of, served_by_default
 from fx_assets.forecasting.charts import decimals, fan_chart
 from fx_assets.forecasting.document import ForecastDocument, HorizonForecast, with_evaluation
 from fx_assets.forecasting.freshness import as_served
@@ -35,12 +37,13 @@ def served_documents(stores: Stores, catalog: Catalog, pair: str) -> list[Foreca
         heads = latest(stores.lake.read("forecasts", pair))
     except NoData:
         return []
-    scored = _summaries(stores, pair)
+    scored, certificates = _summaries(stores, pair), _certificates(stores, pair)
     now = datetime.now(UTC)
     return [
         with_evaluation(
             as_served(document, calendar(spec.calendar), spec.freshness, now),
             scored.get((pair, document.model_id, document.model_version)),
+            certificates and certificate_form.standing(certificates, document.model_id, document.model_version),
         )
         for document in heads
         if document.model_id in catalog.models
@@ -49,8 +52,11 @@ def served_documents(stores: Stores, catalog: Catalog, pair: str) -> list[Foreca
 
 def latest_document(settings: Settings, catalog: Catalog, pair: str, model: str | None) -> ForecastDocument:
     """The newest forecast of one model, or of the champion. Raises `LookupError` saying what to do."""
-    wanted = model or champion_of(catalog.models, pair, FORECAST_FREQUENCY, catalog.pairs)
     documents = served_documents(Stores(settings), catalog, pair)
+    champion = served_by_default(documents)
+    wanted = model or (
+        champion_of(catalog.models, pair, FORECAST_FREQUENCY, catalog.pairs) if champion is None else champion.model_id
+    )
     for document in documents:
         if document.model_id == wanted:
             return document
@@ -75,8 +81,9 @@ def print_report(settings: Settings, catalog: Catalog, console: Console) -> None
         table.add_column(name, overflow="fold")
     for h in SHOWN:
         table.add_column(f"{h} day{'s' if h > 1 else ''}", overflow="fold")
-    for name in ("CRPS", "walk", "ratio", "n"):
+    for name in ("CRPS", "ratio"):
         table.add_column(name, justify="right", overflow="fold")
+    table.add_column("verdict", overflow="fold")
     late = stale = 0
     for pair in catalog.pairs:
         for document in served_documents(stores, catalog, pair):
@@ -86,8 +93,9 @@ def print_report(settings: Settings, catalog: Catalog, console: Console) -> None
         table.add_section()
     console.print(table)
     console.print(
-        "walk: repeats the last price, normal, constant volatility of the training rows. n: independent one-day "
-        "forecasts.\nNo significance test has been made: a ratio under 1 is not yet skill.",
+        "ratio: of that CRPS to a random walk with constant volatility, which any moving volatility beats.\n"
+        "verdict: on all windows ever judged, against the random walk with the champion's volatility; see "
+        "fx-assets certificate",
         soft_wrap=True,
     )
     if stale:
@@ -101,22 +109,14 @@ def print_report(settings: Settings, catalog: Catalog, console: Console) -> None
 def _row(document: ForecastDocument, between: str) -> list[str]:
     by_step = {horizon.h: horizon for horizon in document.horizons}
     scored = document.evaluation
-    figures = (
-        ("not scored", "", "", "")
-        if scored is None
-        else (
-            f"{scored.crps:.2f}",
-            f"{scored.crps_random_walk:.2f}",
-            f"{scored.ratio:.4f}",
-            str(scored.independent_windows),
-        )
-    )
+    figures = ("not scored", "") if scored is None else (f"{scored.crps:.2f}", f"{scored.ratio:.4f}")
     return [
         document.pair,
         document.model_id,
         f"{document.data_as_of}{'*' if document.stale else ''}",
         *(_range(by_step[h], decimals(document.pip), between) if h in by_step else "" for h in SHOWN),
         *figures,
+        document.verdict,
     ]
 
 
@@ -184,6 +184,13 @@ def _drawn_today(path: Path, document: ForecastDocument) -> bool:
         return False
     drawn, now = datetime.fromtimestamp(path.stat().st_mtime, UTC), datetime.now(UTC)
     return drawn > document.issued_at and drawn.date() == now.date()
+
+
+def _certificates(stores: Stores, pair: str) -> pa.Table | None:
+    try:
+        return stores.lake.read(certificate_form.TABLE, pair)
+    except NoData:
+        return None
 
 
 def _summaries(stores: Stores, pair: str) -> dict[tuple[str, str, str], dict[int, dict[str, object]]]:

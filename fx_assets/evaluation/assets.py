@@ -15,12 +15,12 @@ from fx_assets.evaluation.holdout import held_out
 from fx_assets.evaluation.judge import HORIZONS
 from fx_assets.evaluation.quality import CHECKS, check_scores
 from fx_assets.evaluation.reference_table import reference_table
-from fx_assets.evaluation.scoring import Beside, observed_at, score_live, score_walk, self_name
+from fx_assets.evaluation.scoring import Beside, observed_at, score_live, score_walk
 from fx_assets.evaluation.version import CODE_VERSION
-from fx_assets.evaluation.walk import WALK_SCHEMA, folds, walked
+from fx_assets.evaluation.walk import WALK_SCHEMA, folds, self_names, walk_table, walked
 from fx_assets.features import stored
 from fx_assets.forecasting import certificate as certificate_form
-from fx_assets.forecasting.champion import RANDOM_WALK, champion_of
+from fx_assets.forecasting.champion import RANDOM_WALK, serving_model
 from fx_assets.forecasting.scores import summary
 from fx_assets.models.inputs import history
 from fx_assets.models.manifest import Manifest
@@ -97,13 +97,13 @@ def references_table(frequency: Frequency) -> str:
 
 def _walk(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
     panel = spec.scope == "panel"
-    upstream = [keys.bars(spec.frequency), *([keys.features(spec.features)] if spec.features else [])]
-    pairs = catalog.pairs_of(spec)
+    trained, pairs = keys.checkpoint(spec.model_id), catalog.pairs_of(spec)
     asked = spec.evaluation
 
     @dg.asset(
         key=keys.walk(spec.model_id),
-        deps=[partitions.every_pair(key, pairs) if panel else partitions.same_pair(key) for key in upstream],
+        # A model that cannot be trained tonight need not be trained on earlier years either.
+        deps=[trained if panel else partitions.same_pair(trained)],
         partitions_def=None if panel else partitions.of_model(spec, catalog),
         group_name="walk",
         kinds={"numpy", "deltalake"},
@@ -120,7 +120,7 @@ def _walk(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
         yield from publish_table(
             context,
             stores,
-            table=walk_table(spec),
+            table=walk_table(spec.model_id),
             pair=scope.upper(),
             fingerprint=fingerprint(*(f"{fold.fingerprint} {fold.cuts.test_until}" for fold in asked_for)),
             compute=lambda: _walked(
@@ -131,17 +131,12 @@ def _walk(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
     return walk
 
 
-def walk_table(spec: ModelSpec) -> str:
-    """Lake table of a model's walk forward."""
-    return f"walk/{spec.model_id}"
-
-
 def _walked(
     context: dg.AssetExecutionContext, stores: Stores, spec: ModelSpec, materials: Materials, scope: str
 ) -> Draft:
     parts, facts = [WALK_SCHEMA.empty_table()], {}
     for fold, rows in walked(
-        spec, materials, scope, settings=stores.settings, known=_read(stores, walk_table(spec), scope)
+        spec, materials, scope, settings=stores.settings, known=_read(stores, walk_table(spec.model_id), scope)
     ):
         parts.append(rows)
         facts[f"{fold.name}/origins"] = rows.num_rows
@@ -160,7 +155,7 @@ def _read(stores: Stores, table: str, pair: str) -> pa.Table | None:
 
 def _scores(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
     key, panel = keys.scores(spec.model_id), spec.scope == "panel"
-    made = [keys.checkpoint(spec.model_id), *([keys.walk(spec.model_id)] if spec.evaluation.years else [])]
+    made = [keys.walk(spec.model_id) if spec.evaluation.years else keys.checkpoint(spec.model_id)]
 
     @dg.asset(
         key=key,
@@ -183,7 +178,7 @@ def _scores(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
         version = require_version(stores, spec.model_id, scope)
         data = data_version(stores.lake, pair, spec, catalog.features)
         made_of = [(references_table(spec.frequency), pair)]
-        made_of += [(walk_table(spec), scope.upper())] if spec.evaluation.years else []
+        made_of += [(walk_table(spec.model_id), scope.upper())] if spec.evaluation.years else []
         states = [stores.lake.state(*each) for each in made_of]
         hashes = [None if state is None else state.content_hash for state in states]
         yield from publish_table(
@@ -196,7 +191,7 @@ def _scores(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
                 stores,
                 spec,
                 load_inputs(stores.lake, stores.artifacts, version, pair, spec, catalog),
-                _read(stores, walk_table(spec), scope.upper()) if spec.evaluation.years else None,
+                _read(stores, walk_table(spec.model_id), scope.upper()) if spec.evaluation.years else None,
             ),
             mode="append",
         )
@@ -258,7 +253,8 @@ def _certificate(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
     def certificate(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Event]:
         stores, pair = lake, context.partition_key
         version = require_version(stores, spec.model_id, PANEL if panel else pair)
-        champion = champion_of(catalog.models, pair, spec.frequency, catalog.pairs)
+        decision = stores.control.decision_at(pair, spec.frequency)
+        champion = serving_model(decision, catalog.models, pair, spec.frequency, catalog.pairs)
         judged = [
             stores.lake.state(TABLE, pair, asset=keys.scores(m).to_user_string()) for m in (spec.model_id, champion)
         ]
@@ -319,8 +315,4 @@ def _certified(
 def _selves(stores: Stores, spec: ModelSpec, pair: str) -> list[str]:
     """Names under which the scores of a model's current walk forward are on record."""
     scope = PANEL.upper() if spec.scope == "panel" else pair
-    walk = _read(stores, walk_table(spec), scope) if spec.evaluation.years else None
-    if walk is None:
-        return []
-    rows = walk.group_by(["fold", "fingerprint"]).aggregate([]).to_pylist()
-    return sorted(self_name(row["fold"], row["fingerprint"]) for row in rows)
+    return self_names(_read(stores, walk_table(spec.model_id), scope) if spec.evaluation.years else None)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fx_assets.evaluation.holdout import training_sigma
 from fx_assets.evaluation.judge import HORIZONS, Forecasts, References, judged
-from fx_assets.evaluation.walk import forecasts_of
+from fx_assets.evaluation.walk import forecasts_of, self_name
 from fx_assets.forecasting.scores import LIVE, SCORES_SCHEMA
 from fx_assets.models.base import BasePredictor
 from fx_assets.models.errors import InsufficientHistory
@@ -37,11 +37,6 @@ class Beside:
     closes: PairHistory | None = None
     observed: Observed | None = None
     variances: pa.Table | None = None
-
-
-def self_name(fold: str, fingerprint: str) -> str:
-    """What the scores of an earlier self are on record under, in place of a version."""
-    return f"{fold}-{fingerprint[:8]}"
 
 
 def score_live(

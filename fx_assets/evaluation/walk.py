@@ -147,6 +147,24 @@ def forecasts_of(
     return forecasts, calibration, made
 
 
+def walk_table(model_id: str) -> str:
+    """Lake table of a model's walk forward."""
+    return f"walk/{model_id}"
+
+
+def self_name(fold: str, fingerprint: str) -> str:
+    """What the scores of an earlier self are on record under, in place of a version."""
+    return f"{fold}-{fingerprint[:8]}"
+
+
+def self_names(table: pa.Table | None) -> list[str]:
+    """The names of the earlier selves in a walk forward, sorted; none where there is no walk."""
+    if table is None:
+        return []
+    rows = table.group_by(["fold", "fingerprint"]).aggregate([]).to_pylist()
+    return sorted(self_name(row["fold"], row["fingerprint"]) for row in rows)
+
+
 def _on_record(known: pa.Table | None, fold: Fold, wanted: Mapping[str, NDArray[np.datetime64]]) -> pa.Table | None:
     """The fold's rows, where `known` has all that are wanted."""
     if known is None:

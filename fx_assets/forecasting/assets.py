@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from fx_assets.forecasting import certificate as certificate_form
 from fx_assets.forecasting.batch import issue
-from fx_assets.forecasting.champion import champion_of, served_by_default
+from fx_assets.forecasting.champion import served_by_default, serving_model
 from fx_assets.forecasting.charts import fan_chart
 from fx_assets.forecasting.document import ForecastDocument, same_content
 from fx_assets.forecasting.freshness import behind
@@ -101,7 +101,7 @@ def _forecast(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
     @dg.asset(
         key=key,
         deps=[
-            *map(partitions.same_pair, [*upstream, keys.ranges(spec.model_id), keys.certificate(spec.model_id)]),
+            *map(partitions.same_pair, [*upstream, keys.ranges(spec.model_id)]),
             trained if panel else partitions.same_pair(trained),
         ],
         partitions_def=partitions.of_model(spec, catalog),
@@ -117,19 +117,14 @@ def _forecast(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
         stores, pair = lake, catalog.pairs[context.partition_key]
         version = require_version(stores, spec.model_id, "panel" if panel else pair.pair)
         data = data_version(stores.lake, pair.pair, spec, catalog.features)
-        champion = champion_of(catalog.models, pair.pair, spec.frequency, catalog.pairs)
-        judged = stores.lake.state(
-            certificate_form.TABLE, pair.pair, asset=keys.certificate(spec.model_id).to_user_string()
-        )
-        certified = None if judged is None else judged.content_hash
+        decision = stores.control.decision_at(pair.pair, spec.frequency)
+        champion = serving_model(decision, catalog.models, pair.pair, spec.frequency, catalog.pairs)
         yield from publish_table(
             context,
             stores,
             table=TABLE,
             pair=pair.pair,
-            fingerprint=fingerprint(
-                version.version, data, champion, certified, pair.model_dump(mode="json"), CODE_VERSION
-            ),
+            fingerprint=fingerprint(version.version, data, champion, pair.model_dump(mode="json"), CODE_VERSION),
             compute=lambda: _draft(
                 stores,
                 pair,
@@ -153,7 +148,7 @@ def _draft(stores: Stores, pair: PairSpec, inputs: Inputs, champion: str, run_id
         origin,
     )
     certificates = _stored(stores, certificate_form.TABLE, pair.pair)
-    certificate = certificates and certificate_form.newest(certificates, predictor.spec.model_id, version)
+    certificate = certificates and certificate_form.standing(certificates, predictor.spec.model_id, version)
     document = issue(
         inputs.predictor,
         inputs.history,

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fx_assets.forecasting.certificate import UNTESTED, Certificate, in_words
+from fx_assets.forecasting.certificate import UNTESTED, Certificate
 from fx_assets.forecasting.document import (
-    UNTESTED_NOTE,
     ForecastDocument,
     HorizonForecast,
     Lineage,
@@ -84,7 +83,7 @@ def issue(
         champion=champion,
         verdict=UNTESTED if certificate is None else certificate.verdict,
         signal=distribution.signal,
-        notes=(UNTESTED_NOTE if certificate is None else in_words(certificate), *distribution.notes),
+        notes=distribution.notes,
         lineage=Lineage(
             data_version=data_version,
             feature_schema_hash=manifest.feature_schema_hash,

@@ -135,16 +135,27 @@ def newest(
     return Certificate.model_validate_json(document)
 
 
+def standing(table: pa.Table, model_id: str, version: str, *, when: datetime | None = None) -> Certificate | None:
+    """What stands beside a version: its own newest certificate, else that of the model's version before.
+
+    A new version forecasts before it is measured; until then what its predecessor was worth is the best that is known,
+    and `model_version` says whose it is. `when` and errors as `newest` has them.
+    """
+    return newest(table, model_id, version, when=when) or newest(table, model_id, when=when)
+
+
 def in_words(certificate: Certificate) -> str:
-    """One sentence for people: the verdict on the ranges, and what it rests on."""
-    first = certificate.horizons[0]
-    found = first.density
-    value = found.adjusted_p_value
+    """One sentence for people: the verdict on the ranges, and what it rests on, at the first horizon that says so."""
+    at = next(
+        (row for row in certificate.horizons if row.density.verdict == certificate.verdict), certificate.horizons[0]
+    )
+    found, value = at.density, at.density.adjusted_p_value
     p = "" if value is None else ", p under .001" if value < 0.001 else f", p {value:.3f}"
     ratio = "" if found.ratio is None else f" {found.ratio:.4f} times"
+    bars = "1 bar" if at.horizon == 1 else f"{at.horizon} bars"
     return (
-        f"{certificate.verdict}: {first.horizon} bar ahead its CRPS is{ratio} that of a {found.against}{p}, over "
-        f"{first.windows} windows; location: {certificate.location}; volatility: {certificate.volatility}"
+        f"{certificate.verdict}: {bars} ahead its CRPS is{ratio} that of a {found.against}{p}, over {at.windows} "
+        f"windows; location: {certificate.location}; volatility: {certificate.volatility}"
     )
 
 

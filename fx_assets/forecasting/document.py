@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from fx_assets.forecasting.certificate import UNTESTED, Certificate, Words
+from fx_assets.forecasting.certificate import UNTESTED, Certificate, Words, in_words
 from fx_assets.specs.schema import Frequency, ModelId, PairName
 
 Revision = Literal["live", "replay"]
@@ -128,10 +128,18 @@ def with_evaluation(
 ) -> ForecastDocument:
     """`document` with what its model version scored at its first horizon, and its certificate; null where none is.
 
+    The certificate's verdict takes the place of that when it was issued, and a sentence on it comes first in the notes.
+
     `summary` is `forecasting.scores.summary` of the scores of this pair, model and version.
     """
     scored = None if not summary else summary[min(summary)]
-    joined = {"evaluation": None if scored is None else Evaluation.model_validate(scored), "certificate": certificate}
+    said = UNTESTED_NOTE if certificate is None else in_words(certificate)
+    joined = {
+        "evaluation": None if scored is None else Evaluation.model_validate(scored),
+        "certificate": certificate,
+        "verdict": document.verdict if certificate is None else certificate.verdict,
+        "notes": (said, *(note for note in document.notes if note != UNTESTED_NOTE)),
+    }
     return document.model_copy(update=joined)
 
 
@@ -141,6 +149,7 @@ _CIRCUMSTANCES: dict[str, Any] = {
     "stale": True,
     "evaluation": True,
     "certificate": True,
+    "verdict": True,
     "lineage": {"run_id"},
     "horizons": {"__all__": {"retrospective"}},
 }
@@ -149,8 +158,8 @@ _CIRCUMSTANCES: dict[str, Any] = {
 def same_content(first: ForecastDocument, second: ForecastDocument) -> bool:
     """Whether both say the same, whenever and by whichever run they were issued; then nothing is written.
 
-    Left out are `issued_at`, the run, what follows from the clock (`stale`, `retrospective`) and the
-    joined `evaluation` and `certificate`. Another champion is other content: readers learn of it from the document.
+    Left out are `issued_at`, the run, what follows from the clock (`stale`, `retrospective`) and the joined
+    `evaluation`, `certificate` and `verdict`. Another champion is other content: readers learn of it from the document.
     """
     return first.model_dump(exclude=_CIRCUMSTANCES) == second.model_dump(exclude=_CIRCUMSTANCES)
 

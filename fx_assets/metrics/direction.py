@@ -7,7 +7,7 @@ one and a mean net result above 0 are the same statement. Before financing. At h
 their results are not the profit of an account, which the back-test tells.
 
 Arguments as in `units`; what a round trip costs, `spread_pips` and `commission_per_million` (quote currency for a
-million of base currency, both fills together), as in the pair's `costs`.
+million of base currency, on each of the two fills), as in the pair's `costs`.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ def gross_pips(*, y: ArrayLike, y_hat: ArrayLike, start: ArrayLike, pip: float) 
 
 
 def round_trip_pips(*, pip: float, spread_pips: float, commission_per_million: float) -> float:
-    """What it costs to enter and leave a position, in pips: the spread once, and the commission."""
+    """What it costs to enter and leave a position, in pips: the spread once, and the commission twice."""
     if not (math.isfinite(pip) and pip > 0):
         raise ValueError(f"pip: expected a number above 0, got {pip}")
     for name, value in (("spread_pips", spread_pips), ("commission_per_million", commission_per_million)):
         if not (math.isfinite(value) and value >= 0):
             raise ValueError(f"{name}: expected a number of 0 or more, got {value}")
-    return spread_pips + commission_per_million / _MILLION / pip
+    return spread_pips + 2 * commission_per_million / _MILLION / pip
 
 
 def net_pips(

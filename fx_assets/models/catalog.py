@@ -13,6 +13,7 @@ from fx_assets.prices.exog_source import problems
 from fx_assets.prices.sources.base import kinds, price_kind, source
 from fx_assets.settings import Settings
 from fx_assets.specs.exog import load_exog
+from fx_assets.specs.financing import load_financing
 from fx_assets.specs.loader import Catalog, load_catalog
 from fx_assets.specs.problems import nearest
 from fx_assets.specs.schema import FeatureSetSpec, Frequency, ModelSpec, PairSpec
@@ -28,6 +29,7 @@ def load(settings: Settings, *, environ: Mapping[str, str] | None = None) -> Cat
     A file with a problem lands in `Catalog.broken`, and so does what refers to it.
     """
     exog = load_exog(settings.configs, environ=environ, check=problems)
+    financing = load_financing(settings.configs, environ=environ)
     known = {f"{group.name}/{series}" for group in exog.groups.values() for series in group.series}
 
     def check_features(spec: FeatureSetSpec, pairs: Mapping[str, PairSpec]) -> Iterable[tuple[str, str]]:
@@ -44,8 +46,8 @@ def load(settings: Settings, *, environ: Mapping[str, str] | None = None) -> Cat
         catalog,
         crossing=frozenset(name for name, spec in catalog.features.items() if _crosses(spec, catalog)),
         exog=exog.groups,
-        broken={**catalog.broken, **exog.broken},
-        overrides=(*catalog.overrides, *exog.overrides),
+        broken={**catalog.broken, **exog.broken, **financing.broken},
+        overrides=(*catalog.overrides, *exog.overrides, *financing.overrides),
     )
 
 

@@ -106,7 +106,7 @@ def _own_jobs(spec: ModelSpec) -> list[Job]:
 
 def _trained(spec: ModelSpec) -> dg.AssetSelection:
     """A model's checkpoint, what that kept of its features where it has fitted stages, and its earlier selves."""
-    learned = dg.AssetSelection.assets(keys.checkpoint(spec.model_id))
+    learned: dg.AssetSelection = dg.AssetSelection.assets(keys.checkpoint(spec.model_id))
     for key in (keys.selection(spec.model_id), keys.walk(spec.model_id)):  # not every model has these
         learned |= dg.AssetSelection.key_prefixes(list(key.path))
     return learned

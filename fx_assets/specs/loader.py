@@ -217,9 +217,10 @@ def _fields_at(schema: type[BaseModel], location: tuple[str | int, ...]) -> list
     """Keys that are valid at `location`, walking through nested specs and lists of them."""
     current: Any = schema
     for part in location:
-        if isinstance(part, int):
+        # The names in a mapping, such as pairs, are no fields.
+        if isinstance(part, int) or part not in current.model_fields:
             continue
-        annotation = current.model_fields[part].annotation if part in current.model_fields else None
+        annotation = current.model_fields[part].annotation
         candidates = [annotation, *getattr(annotation, "__args__", ())]
         current = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
         if current is None:

@@ -16,7 +16,7 @@ ModelId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Frequency = Literal["1min", "5min", "10min", "15min", "30min", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "1w"]
 Period = Literal["day", "month", "quarter", "year"]
 Target = Literal["log_return", "level", "volatility"]
-KnownAhead = Literal["weekday", "gap", "month_end", "payroll", "year_end"]
+KnownAhead = Literal["weekday", "gap", "month_end", "payroll", "after_payroll", "year_end"]
 
 # Words that are already first segments of the API's addresses; a model may not take one.
 RESERVED_ROUTES = frozenset(
@@ -69,7 +69,10 @@ class SourceSpec(Strict):
 
 
 class Costs(Strict):
-    """What a round trip costs; spread in pips, commission in units of quote currency per million."""
+    """What trading costs: the spread in pips, paid once a round trip; commission on each of its two trades.
+
+    Commission is in units of quote currency for a million units of the base currency.
+    """
 
     spread_pips: float = Field(default=1.0, ge=0)
     commission_per_million: float = Field(default=0.0, ge=0)

@@ -1,12 +1,12 @@
-"""Leases, cancellations, model versions and trials: who may publish, what was published, what was tried.
+"""Leases, cancellations, model versions, trials, decisions: who may publish, what was published, tried and decided.
 
-The lake's log and the artifacts are the truth; rows here are rebuilt from them after a crash, less the trials.
+The lake's log and the artifacts are the truth; rows here are rebuilt from them after a crash, less the last two.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -14,14 +14,27 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from fx_assets.storage import ledger
+from fx_assets.storage import decisions as decided
+from fx_assets.storage import ledger, trial_series
 from fx_assets.storage.artifacts import ArtifactStore
 from fx_assets.storage.control_engine import connect, transaction
 from fx_assets.storage.control_schema import CANCELLED_RUNS, LEASES, MODEL_VERSIONS, ModelVersion
+from fx_assets.storage.decisions import Decision, DecisionConflict
 from fx_assets.storage.errors import ControlUnavailable, CorruptArtifact, FormatError, LeaseLost
 from fx_assets.storage.ledger import LedgerEntry
+from fx_assets.storage.trial_series import PackedSeries, TrialSeries
 
-__all__ = ["Control", "ControlUnavailable", "Lease", "LeaseLost", "ModelVersion", "Rebuilt", "Transaction"]
+__all__ = [
+    "Control",
+    "ControlUnavailable",
+    "Decision",
+    "DecisionConflict",
+    "Lease",
+    "LeaseLost",
+    "ModelVersion",
+    "Rebuilt",
+    "Transaction",
+]
 
 
 @dataclass(frozen=True)
@@ -59,6 +72,10 @@ class Transaction:
                 f"{version.model_id}/{version.scope}/{version.version} is registered with other content: "
                 f"versions never change; publish a new one"
             )
+
+    def decide(self, decision: Decision) -> None:
+        """Record who serves from now on. Raises `DecisionConflict` where another decision came first."""
+        decided.decide(self._connection, decision)
 
 
 class Control:
@@ -142,14 +159,49 @@ class Control:
         with transaction(self._engine, write=False) as connection:
             return _first(connection, query.limit(1))
 
-    def record_trial(self, entry: LedgerEntry) -> None:
-        """Add a trial to the ledger; harmless when it is known, ValueError when known with other content."""
+    def decide(self, decision: Decision) -> None:
+        """Record a decision that needs no lease: a person's. Raises as `Transaction.decide` does."""
+        with transaction(self._engine, write=True) as connection:
+            Transaction(connection).decide(decision)
+
+    def decisions(self, pair: str | None = None, frequency: str | None = None) -> list[Decision]:
+        """Every decision ever made, oldest first of each pair and frequency: of one, or of all."""
+        with transaction(self._engine, write=False) as connection:
+            return decided.history(connection, pair, frequency)
+
+    def decision_at(self, pair: str, frequency: str, when: datetime | None = None) -> Decision | None:
+        """The newest decision at or before `when` (aware; None: of all), which says who serves; None without one."""
+        with transaction(self._engine, write=False) as connection:
+            return decided.at(connection, pair, frequency, when)
+
+    def record_trial(self, entry: LedgerEntry, series: Sequence[PackedSeries] = ()) -> None:
+        """Add a trial to the ledger, with its series in the same transaction.
+
+        Harmless when it is known, ValueError when known with other content.
+        """
 
         def added() -> None:
             with transaction(self._engine, write=True) as connection:
                 ledger.record(connection, entry)
+                trial_series.record(connection, entry.study, entry.number, series)
 
         _again_on_race(added)
+
+    def record_series(self, study: str, number: int, series: Sequence[PackedSeries]) -> None:
+        """Add the series of a trial that is in the ledger; harmless when known, ValueError when known otherwise."""
+
+        def added() -> None:
+            with transaction(self._engine, write=True) as connection:
+                trial_series.record(connection, study, number, series)
+
+        _again_on_race(added)
+
+    def series(
+        self, pair: str | None = None, model_id: str | None = None, study: str | None = None
+    ) -> list[TrialSeries]:
+        """Losses and returns of every trial ever run, the newest last: of a pair, a model, a study, or all."""
+        with transaction(self._engine, write=False) as connection:
+            return trial_series.entries(connection, pair=pair, model_id=model_id, study=study)
 
     def trials(self, pair: str | None = None, model_id: str | None = None) -> list[LedgerEntry]:
         """Every trial ever run, the newest last: of a pair, of a model, of both, or all."""

@@ -85,6 +85,37 @@ TRIALS = sa.Table(
     _moment("recorded_at"),
     sqlite_with_rowid=False,
 )
+# Of each trial, what every one of its out-of-fold windows lost and earned: packed by `trial_series`. Append-only too.
+TRIAL_SERIES = sa.Table(
+    "trial_series",
+    METADATA,
+    sa.Column("study", sa.String(512), primary_key=True),
+    sa.Column("number", sa.Integer(), primary_key=True, autoincrement=False),
+    sa.Column("pair", sa.String(16), primary_key=True),
+    sa.Column("windows", sa.Integer(), nullable=False),
+    sa.Column("left_out", sa.Integer(), nullable=False),
+    sa.Column("content", sa.LargeBinary(), nullable=False),
+    _moment("recorded_at"),
+    sqlite_with_rowid=False,
+)
+# Which model serves a pair and frequency, from which moment on and why. Append-only; `number` counts without a gap.
+DECISIONS = sa.Table(
+    "decisions",
+    METADATA,
+    sa.Column("pair", sa.String(16), primary_key=True),
+    sa.Column("frequency", sa.String(8), primary_key=True),
+    sa.Column("number", sa.Integer(), primary_key=True, autoincrement=False),
+    _moment("decided_at"),
+    sa.Column("decision_date", sa.Date(), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("champion_before", sa.String(63), nullable=True),
+    sa.Column("champion_after", sa.String(63), nullable=False),
+    sa.Column("reason", sa.Text(), nullable=False),
+    sa.Column("evidence", sa.JSON(), nullable=False),
+    sa.Column("decided_by", sa.String(200), nullable=False),
+    sa.Column("run_id", sa.String(200), nullable=False),
+    sqlite_with_rowid=False,
+)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ def known_ahead(dates: Dates, horizon: int, name: CalendarName, columns: Sequenc
     """Values of `columns` for the `horizon` bars after each of `dates` (n,): (n, horizon, columns), within [-1, 1].
 
     weekday: Monday -1 to Friday 1 (weekend days 1); gap: closed days before the bar, two of them are 1; month_end,
-    year_end: the last open date of month or year; payroll: the first Friday of a month (US employment report).
+    year_end: the last open date of month or year; payroll: the first Friday of a month (US employment report);
+    after_payroll: the bar after that one, where a rate of 14:10 in Frankfurt first shows what came 20 minutes later.
     Raises `ValueError` for a column that is none of these.
     """
     if unknown := [column for column in columns if column not in _COLUMNS]:
@@ -68,6 +69,10 @@ def _payroll(_: Dates, day: Dates, __: Dates) -> FloatArray:
     return np.asarray(((_weekday_number(day) == _FRIDAY) & (of_month < 7)).astype(np.float64))
 
 
+def _after_payroll(before: Dates, day: Dates, _: Dates) -> FloatArray:
+    return _payroll(before, before, day)
+
+
 def _weekday_number(day: Dates) -> NDArray[np.int64]:
     numbers: NDArray[np.int64] = (day.astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
     return numbers
@@ -78,5 +83,6 @@ _COLUMNS: Mapping[str, Callable[[Dates, Dates, Dates], FloatArray]] = {
     "gap": _gap,
     "month_end": _month_end,
     "payroll": _payroll,
+    "after_payroll": _after_payroll,
     "year_end": _year_end,
 }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fx_assets.settings import Settings
 from fx_assets.storage.ledger import LedgerEntry
+from fx_assets.storage.trial_series import PackedSeries
 from fx_assets.training.pictures import Kept
 from fx_assets.training.records import Event, Trial
 from fx_assets.training.request import Request, Trained, run
@@ -18,7 +19,7 @@ _log = logging.getLogger("fx_assets.training")
 
 
 class Audience:
-    """Takes the events of one training. `say`: the run's log; `record`: puts a trial into the ledger."""
+    """Takes the events of one training. `say`: the run's log; `record`: puts a trial and its series into the ledger."""
 
     def __init__(
         self,
@@ -27,7 +28,7 @@ class Audience:
         *,
         run_id: str,
         say: Callable[[str], None],
-        record: Callable[[LedgerEntry], None],
+        record: Callable[[LedgerEntry, Sequence[PackedSeries]], None],
     ) -> None:
         self._request = request
         self._recording = recording
@@ -41,7 +42,8 @@ class Audience:
         self._say(str(event))
         _log.info("%s", event)
         if isinstance(event, Trial):
-            self._record(ledger_entry(event, self._request.spec.model_id, self._request.histories, self._run_id))
+            entry = ledger_entry(event, self._request.spec.model_id, self._request.histories, self._run_id)
+            self._record(entry, event.series)
         self._recording.event(event)
         self.kept(event)
 

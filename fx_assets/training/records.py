@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+
+from fx_assets.storage.trial_series import PackedSeries
 
 
 class TrainingFailed(RuntimeError):
@@ -40,6 +42,7 @@ class Trial:
     """One set of values that a search has tried. `study` and `number` name it for ever.
 
     `loss` is the mean of `folds`, the out-of-fold losses it got to; None where it got to none. `reason`: of a failure.
+    `series`: what each window of those folds lost and earned, by pair; none of a trial from before they were kept.
     """
 
     study: str
@@ -51,6 +54,7 @@ class Trial:
     started_at: datetime
     ended_at: datetime
     reason: str = ""
+    series: tuple[PackedSeries, ...] = field(default=(), repr=False)
 
     def __str__(self) -> str:
         values = ", ".join(f"{name}={value}" for name, value in sorted(self.values.items()))
@@ -94,7 +98,8 @@ def event_from_json(value: Mapping[str, Any]) -> Event:
     fields = {key: item for key, item in value.items() if key != "event"}
     if kind is Trial:
         moments = {name: datetime.fromisoformat(fields[name]) for name in ("started_at", "ended_at")}
-        fields = {**fields, **moments, "folds": tuple(fields["folds"])}
+        series = tuple(PackedSeries(**one) for one in fields["series"])
+        fields = {**fields, **moments, "folds": tuple(fields["folds"]), "series": series}
     return kind(**fields)
 
 

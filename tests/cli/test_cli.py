@@ -16,13 +16,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fx_assets.cli import app
-from fx_assets.forecasting.document import ForecastDocument
+from fx_assets.forecasting.document import UNTESTED_NOTE, ForecastDocument
 from fx_assets.settings import project_root
 from tests.support.tiny_lake import TinyLake, tiny_lake
 
 COMMANDS = (
     *("validate", "demo", "materialize", "train", "forecast", "convert", "ingest", "export", "probe", "serve", "up"),
-    "trials",
+    *("trials", "certificate", "backtest", "champions", "promote", "rollback"),
 )
 NIGHT = datetime(2026, 10, 30, 21, 30, tzinfo=UTC)
 HEAVY = {
@@ -92,7 +92,7 @@ def misspell(configs: Path) -> tuple[Path, int]:
 def test_validate_says_what_there_is() -> None:
     done = invoke("validate")
     assert (done.exit_code, done.stderr) == (0, "")
-    assert done.stdout == "6 pairs, 1 feature sets, 6 models, switched off: BTCUSD, ETHJPY: all valid\n"
+    assert done.stdout == "6 pairs, 2 feature sets, 7 models, switched off: BTCUSD, ETHJPY: all valid\n"
 
 
 def test_validate_names_file_and_line_and_keeps_the_others(configs: Path, environment: dict[str, str]) -> None:
@@ -101,7 +101,7 @@ def test_validate_names_file_and_line_and_keeps_the_others(configs: Path, enviro
     assert done.returncode == 1
     assert f"configs/models/{path.name}:{line}: training.max_epoch: " in done.stdout
     assert "Did you mean 'max_epochs'?" in done.stdout
-    assert "6 pairs, 1 feature sets, 5 models, switched off: BTCUSD, ETHJPY; 1 problems" in done.stdout
+    assert "6 pairs, 2 feature sets, 6 models, switched off: BTCUSD, ETHJPY; 1 problems" in done.stdout
 
 
 def test_validate_json_is_one_document(configs: Path, environment: dict[str, str]) -> None:
@@ -110,7 +110,7 @@ def test_validate_json_is_one_document(configs: Path, environment: dict[str, str
     document = json.loads(done.stdout)
     assert done.returncode == 1
     assert document["valid"] is False
-    assert document["models"] == ["blend", "garch", "har", "majors", "random_walk"]
+    assert document["models"] == ["blend", "garch", "har", "majors", "random_walk", "scale"]
     (problem,) = document["problems"]
     assert (problem["file"], problem["line"]) == (f"configs/models/{path.name}", line)
     assert problem["field"] == "training.max_epoch"
@@ -251,6 +251,7 @@ def test_forecast_prints_the_document_that_was_published(
     evaluation = shown.pop("evaluation")
     assert (stored.pop("evaluation"), evaluation["ratio"], evaluation["independent_windows"]) == (None, 0.9, 10)
     assert (stored.pop("stale"), shown.pop("stale")) == (False, True)
+    assert (stored.pop("notes"), shown.pop("notes")) == ([], [UNTESTED_NOTE])
     assert shown == stored
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pytest
 
-from fx_assets.forecasting.document import UNTESTED_NOTE, ForecastDocument
+from fx_assets.forecasting.document import ForecastDocument
 from fx_assets.forecasting.quality import CHECKS, check_forecast
 from fx_assets.forecasting.targets import price_set_at, targets
 from fx_assets.models.base import BasePredictor
@@ -35,7 +35,7 @@ def test_the_document_says_what_it_was_made_from(document: ForecastDocument, pri
     assert document.revision == "live"
     assert not document.in_sample
     assert document.verdict == "untested"
-    assert UNTESTED_NOTE in document.notes
+    assert document.notes == ()
     assert document.evaluation is None
     assert document.lineage.data_version == "d1"
     assert [horizon.h for horizon in document.horizons] == list(range(1, 21))

@@ -13,13 +13,20 @@ from pydantic import ValidationError
 
 from fx_assets.forecasting import certificate as certificates
 from fx_assets.forecasting import document as documents
-from fx_assets.forecasting.joint import document as joint
-from fx_assets.forecasting.document import Evaluation, ForecastDocument, level_key, same_content, with_evaluation
+from fx_assets.forecasting.document import (
+    UNTESTED_NOTE,
+    Evaluation,
+    ForecastDocument,
+    level_key,
+    same_content,
+    with_evaluation,
+)
 from fx_assets.models import manifest as manifests
 from fx_assets.models.base import BasePredictor
 from fx_assets.models.manifest import Manifest
 from fx_assets.storage.artifacts import ArtifactStore
 from fx_assets.timegrid.windows import EvaluationWindow
+from tests.evaluation.test_certify import made, scores
 from tests.forecasting.conftest import NOW, VERSION, Issuer
 
 SCHEMAS = Path(documents.__file__).parents[1] / "schemas"
@@ -176,10 +183,21 @@ def test_evaluation_is_joined_from_the_summary(document: ForecastDocument) -> No
     row |= {"windows": 250, "independent_windows": 250, "first": NOW - timedelta(days=365), "last": NOW}
     joined = with_evaluation(document, {20: {**row, "horizon": 20}, 1: row})
     assert joined.evaluation == Evaluation.model_validate(row)
-    assert joined.model_copy(update={"evaluation": None}) == document
+    assert joined.notes == (UNTESTED_NOTE,)
+    assert joined.model_copy(update={"evaluation": None, "notes": ()}) == document
     assert with_evaluation(joined, None).evaluation is None
+    assert with_evaluation(joined, None).notes == (UNTESTED_NOTE,), "it is said once"
     with pytest.raises(ValidationError, match="crps"):
         with_evaluation(document, {1: {**row, "crps": float("nan")}})
+
+
+def test_a_certificate_that_is_joined_says_the_verdict(document: ForecastDocument) -> None:
+    certificate = made(scores(better=0.05))
+    joined = with_evaluation(with_evaluation(document, None), None, certificate)
+    assert (joined.verdict, joined.certificate) == ("skill shown", certificate)
+    assert joined.notes == (certificates.in_words(certificate),)
+    schema = json.loads((SCHEMAS / "forecast.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(json.loads(joined.model_dump_json()))
 
 
 @pytest.mark.parametrize(("level", "key"), [(0.1, "0.1"), (0.05, "0.05"), (0.995, "0.995"), (0.1 + 0.2, "0.3")])

@@ -21,7 +21,7 @@ from fx_assets.metrics.direction import (
 )
 from fx_assets.specs.schema import Costs
 
-EUR: Any = {"pip": 0.0001, "spread_pips": 0.6, "commission_per_million": 50.0}
+EUR: Any = {"pip": 0.0001, "spread_pips": 0.6, "commission_per_million": 25.0}
 FREE: Any = {"pip": 0.0001, "spread_pips": 0.0, "commission_per_million": 0.0}
 
 
@@ -48,13 +48,13 @@ def test_net_result_by_hand() -> None:
 def test_a_yen_pair_by_hand() -> None:
     # From 150 to 151.5 is 150 pips; 700 yen for a million dollars are .07 pips.
     net = net_pips(
-        y=[math.log(1.01)], y_hat=[1.0], start=[150.0], pip=0.01, spread_pips=0.8, commission_per_million=700
+        y=[math.log(1.01)], y_hat=[1.0], start=[150.0], pip=0.01, spread_pips=0.8, commission_per_million=350
     )
     assert net == pytest.approx([150 - 0.87])
 
 
 def test_costs_are_those_of_a_pair_specification() -> None:
-    costs = Costs(spread_pips=0.6, commission_per_million=50)
+    costs = Costs(spread_pips=0.6, commission_per_million=25)
     assert round_trip_pips(pip=0.0001, **costs.model_dump()) == pytest.approx(1.1)
 
 

@@ -131,7 +131,7 @@ def test_all_forecasts_lie_in_one_table(first: FirstNight) -> None:
 @pytest.mark.parametrize(("model", "pair"), MODELLED)
 def test_each_model_is_scored_on_the_held_out_year(first: FirstNight, model: str, pair: str) -> None:
     table = first.night.tiny.lake.read("scores", pair)
-    table = table.filter(pc.equal(table.column("model_id"), model))
+    table = table.filter(pc.and_(pc.equal(table.column("model_id"), model), pc.equal(table.column("fold"), "live")))
     days = table.filter(pc.equal(table.column("horizon"), 1))
     assert set(table.column("horizon").to_pylist()) == {1, 5, 20}
     assert len(days) > 200
@@ -154,8 +154,8 @@ def test_metadata_count_the_rows_and_name_the_columns(first: FirstNight) -> None
             room = asset.split("/")[0]
             if room == "checkpoints":
                 continue
-            assert run.pair is not None or asset == "selection/majors"
-            table = tables.get(asset, room if room in {"forecasts", "scores"} else asset)
+            assert run.pair is not None or asset in {"selection/majors", "walk/majors"}
+            table = tables.get(asset, room if room in {"forecasts", "scores", "certificates"} else asset)
             pair = run.pair or "PANEL"
             state = lake.state(table, pair, asset=asset)
             assert state is not None

@@ -40,15 +40,16 @@ def begin(instance: dg.DagsterInstance, launch: Launch, status: dg.DagsterRunSta
     instance.create_run_for_job(recorded, tags=tags, status=status)
 
 
-def test_three_waves_with_stable_keys(catalog: Catalog) -> None:
-    first, second, third = nights.waves(catalog, NIGHT, catalog.pairs)
+def test_four_waves_with_stable_keys(catalog: Catalog) -> None:
+    first, crossing, second, third = nights.waves(catalog, NIGHT, catalog.pairs)
     assert [launch.partition for launch in first] == list(catalog.pairs)
+    assert [(launch.job, launch.partition) for launch in crossing] == [(nights.CROSSING_JOB, p) for p in catalog.pairs]
     assert {(launch.job, launch.partition) for launch in second} == {("night_usdjpy", "USDJPY"), ("train_majors", None)}
     assert {launch.partition for launch in third if launch.job == "forecast_majors"} == set(
         catalog.pairs_of(catalog.models["majors"])
     )
     assert [launch.job for launch in third][-1] == nights.FRESHNESS_JOB
-    keys = [launch.key for wave in (first, second, third) for launch in wave]
+    keys = [launch.key for wave in (first, crossing, second, third) for launch in wave]
     assert len(set(keys)) == len(keys)
     assert keys[0] == "2026-10-30:night_pairs:AUDUSD"
 
@@ -68,7 +69,7 @@ def test_a_night_without_open_pairs_launches_nothing(catalog: Catalog) -> None:
 def test_the_second_wave_waits_for_every_run_of_the_first(catalog: Catalog, instance: dg.DagsterInstance) -> None:
     now = datetime.now(UTC)
     assert next_wave(catalog, instance, now, DEADLINE) == ([], "no night has begun")
-    first, second, _ = nights.waves(catalog, NIGHT, catalog.pairs)
+    first, second, *_ = nights.waves(catalog, NIGHT, catalog.pairs)
     for launch in first[:-1]:
         begin(instance, launch, dg.DagsterRunStatus.SUCCESS)
     launches, reason = next_wave(catalog, instance, now, DEADLINE)
@@ -82,9 +83,12 @@ def test_the_second_wave_waits_for_every_run_of_the_first(catalog: Catalog, inst
 
 def test_failed_pairs_do_not_stop_the_night(catalog: Catalog, instance: dg.DagsterInstance) -> None:
     now = datetime.now(UTC)
-    first, second, third = nights.waves(catalog, NIGHT, catalog.pairs)
+    first, crossing, second, third = nights.waves(catalog, NIGHT, catalog.pairs)
     for index, launch in enumerate(first):
         begin(instance, launch, dg.DagsterRunStatus.FAILURE if index == 0 else dg.DagsterRunStatus.SUCCESS)
+    assert next_wave(catalog, instance, now, DEADLINE)[0] == list(crossing)
+    for launch in crossing:
+        begin(instance, launch, dg.DagsterRunStatus.SUCCESS)
     assert next_wave(catalog, instance, now, DEADLINE)[0] == list(second)
     begin(instance, second[0], dg.DagsterRunStatus.FAILURE)
     assert next_wave(catalog, instance, now, DEADLINE)[0] == [second[1]]

@@ -27,7 +27,7 @@ def test_the_shipped_configs_are_sound(configs: Path) -> None:
     catalog = load_catalog(configs, environ={})
     assert catalog.broken == {}
     assert list(catalog.pairs) == ["AUDUSD", "EURJPY", "EURUSD", "GBPUSD", "USDCHF", "USDJPY"]
-    assert set(catalog.models) == {"random_walk", "har", "garch", "usdjpy", "majors", "blend"}
+    assert set(catalog.models) == {"random_walk", "har", "garch", "usdjpy", "majors", "blend", "scale"}
 
 
 def test_a_typo_names_file_line_field_and_the_nearest_key(configs: Path) -> None:
@@ -37,7 +37,7 @@ def test_a_typo_names_file_line_field_and_the_nearest_key(configs: Path) -> None
     catalog = load_catalog(configs, environ={})
     assert f"models/usdjpy.yaml:{line}: training.max_epoch: unknown key." in problems(catalog, "models/usdjpy")
     assert "'max_epochs'" in problems(catalog, "models/usdjpy")
-    assert set(catalog.models) == {"random_walk", "har", "garch", "majors", "blend"}
+    assert set(catalog.models) == {"random_walk", "har", "garch", "majors", "blend", "scale"}
     with pytest.raises(SpecError, match="max_epochs"):
         catalog.model("usdjpy")
 

@@ -202,8 +202,12 @@ class TinyLake:
             "covered_80": pa.array([True] * 8 + [False] * 2),
             "y": pa.array([0.0] * count, number),
         }
-        missing = [field for field in SCORES_SCHEMA if field.name not in columns]
-        columns |= {field.name: pa.nulls(count, field.type) for field in missing}
+        columns |= {
+            "fold": pa.array(["live"] * count),
+            "covered_90": pa.array([True] * count),
+            "observed_until": pa.array(ends[:-1], moment),
+        }
+        columns |= {name: pa.array([0.0] * count, number) for name in SCORES_SCHEMA.names if name not in columns}
         rows = pa.table({name: columns[name] for name in SCORES_SCHEMA.names}, schema=SCORES_SCHEMA)
         self.commit("scores", pair, rows, asset=f"scores/{model_id}", append=True)
 

@@ -65,6 +65,7 @@ window: 16
 horizon: 20
 hyperparameters: {{width: 8, layers: 1, heads: 2, feed_forward: 8, dropout: 0.0}}
 training: {{max_epochs: {epochs}, patience: {epochs}, batch_size: 64, stride: 10, validation_years: 1}}
+evaluation: {{years: 0.5}}
 """
 
 

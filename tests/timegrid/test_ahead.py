@@ -7,7 +7,7 @@ import pytest
 
 from fx_assets.timegrid.ahead import dates_ahead, known_ahead
 
-ALL = ("weekday", "gap", "month_end", "payroll", "year_end")
+ALL = ("weekday", "gap", "month_end", "payroll", "after_payroll", "year_end")
 
 
 def dates(*days: str) -> np.ndarray[tuple[int], np.dtype[np.datetime64]]:
@@ -28,12 +28,14 @@ def test_the_dates_are_those_of_the_calendar() -> None:
 def test_each_column_says_what_it_names() -> None:
     (row,) = known_ahead(dates("2026-12-30"), 3, "target", ALL)
     assert row.tolist() == [
-        [0.5, 0.0, 1.0, 0.0, 1.0],  # Thursday 31 December: last of month and year
-        [-1.0, 1.0, 0.0, 0.0, 0.0],  # Monday 4 January, after three closed days
-        [-0.5, 0.0, 0.0, 0.0, 0.0],
+        [0.5, 0.0, 1.0, 0.0, 0.0, 1.0],  # Thursday 31 December: last of month and year
+        [-1.0, 1.0, 0.0, 0.0, 0.0, 0.0],  # Monday 4 January, after three closed days
+        [-0.5, 0.0, 0.0, 0.0, 0.0, 0.0],
     ]
-    payroll = known_ahead(dates("2026-11-30"), 5, "fx", ["payroll"])[0, :, 0].tolist()
-    assert payroll == [0, 0, 0, 1, 0]  # Friday 4 December 2026
+    payroll = known_ahead(dates("2026-11-30"), 5, "fx", ["payroll", "after_payroll"])[0].T.tolist()
+    assert payroll == [[0, 0, 0, 1, 0], [0, 0, 0, 0, 1]]  # Friday 4 December 2026, and the Monday after
+    (monday,) = known_ahead(dates("2026-12-04"), 1, "fx", ["payroll", "after_payroll"])[0].tolist()
+    assert monday == [0, 1]
 
 
 def test_the_horizon_does_not_change_what_is_said_of_a_date() -> None:

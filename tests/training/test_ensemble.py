@@ -33,6 +33,7 @@ from fx_assets.training.trainers import train
 from tests.models import example_drift  # noqa: F401 - registers its kind
 from tests.models.simulated import cuts, day, model_spec, pair_history
 from tests.training import helpers
+from tests.training.search.helpers import Folds
 
 HISTORY = pair_history(n=600, seed=2)
 RNG = np.random.default_rng(8)
@@ -110,10 +111,10 @@ class Listed:
         self.studies.append((study, spec))
         trials = []
         for number, alpha in enumerate(self.alphas):
-            values, losses = {"hyperparameters.alpha": alpha}, list[float]()
-            objective(values, losses.append)
-            start = day(HISTORY, 0)
-            trial = Trial(study, number, values, "complete", float(np.mean(losses)), tuple(losses), start, start)
+            values, judged = {"hyperparameters.alpha": alpha}, Folds()
+            objective(values, judged)
+            start, losses = day(HISTORY, 0), tuple(judged.losses)
+            trial = Trial(study, number, values, "complete", float(np.mean(losses)), losses, start, start)
             report(trial)
             trials.append(trial)
         if not trials:

@@ -16,6 +16,7 @@ from fx_assets.features.indicators import (
     cross,
     dates,
     exogenous,
+    log_scale,
     momentum,
     ranges,
     returns,
@@ -29,6 +30,7 @@ from fx_assets.features.indicators import (
 from fx_assets.features.indicators.cross import CrossOptions
 from fx_assets.features.indicators.declared import Declared
 from fx_assets.features.indicators.exogenous import ExogOptions
+from fx_assets.features.indicators.log_scale import LogScaleOptions
 from fx_assets.features.indicators.options import LongPeriods, Periods, SamplePeriods
 from fx_assets.features.indicators.strength import StrengthOptions
 from fx_assets.features.stages.base import Column, Columns, StageOptions, StatelessStage
@@ -37,7 +39,7 @@ from fx_assets.timegrid.frequencies import seconds_of
 
 _FAMILIES = (
     *(returns, trend, momentum, volatility, ranges, statistics, spread),
-    *(sessions, dates, strength, cross, exogenous),
+    *(sessions, dates, strength, cross, exogenous, log_scale),
 )
 INDICATORS: dict[str, Declared] = {made.name: made for family in _FAMILIES for made in family.DECLARED}
 _DAY = 86_400
@@ -114,6 +116,9 @@ class IndicatorOptions(StageOptions):
     strength: StrengthOptions | None = None
     cross: CrossOptions | None = None
     exog: ExogOptions | None = None
+
+    log_scale: LogScaleOptions | None = None
+    log_realised: Periods = Field(default_factory=list)
 
 
 class Indicators(StatelessStage):

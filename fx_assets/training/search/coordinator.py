@@ -7,11 +7,19 @@ from typing import Any, Protocol
 
 from fx_assets.specs.schema import SearchSpec
 from fx_assets.training.records import Report, Trial
+from fx_assets.training.search.windows import PairWindows
 
 Values = Mapping[str, Any]
 """One proposal: a value for each dotted key of the search's space."""
-Judge = Callable[[float], None]
-"""Takes the loss of one fold after another; raises `Pruned` where the proposal is not worth going on with."""
+
+
+class Judge(Protocol):
+    """Takes one fold after another: its loss, and what each of its windows lost and earned, for the ledger."""
+
+    def __call__(self, loss: float, windows: Sequence[PairWindows] = (), /) -> None:
+        """Raises `Pruned` where the proposal is not worth going on with."""
+
+
 Objective = Callable[[Values, Judge], None]
 """Judges one proposal fold by fold."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,13 +15,15 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from fx_assets.specs.schema import Choice, Range, SearchSpec
+from fx_assets.storage.trial_series import PackedSeries
 from fx_assets.training.records import Report, Step, TrainingFailed, Trial
 from fx_assets.training.search.coordinator import Objective, Pruned
 from fx_assets.training.search.optuna_database import Study, database_url, opened, told
 from fx_assets.training.search.pruning import hopeless, mean_loss
 from fx_assets.training.search.turns import turn
+from fx_assets.training.search.windows import PairWindows, packed_windows
 
-OUTCOME, KILLED = "outcome", "killed"  # attributes that we give Optuna's trials
+OUTCOME, SERIES, KILLED = "outcome", "series", "killed"  # attributes that we give Optuna's trials
 LONGEST_REASON = 2000
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
@@ -64,11 +67,13 @@ def _try(study: Study, spec: SearchSpec, objective: Objective, before: Sequence[
     asked = study.inner.ask({key: _distribution(place) for key, place in sorted(spec.space.items())})
     complete = [trial.folds for trial in before if trial.state == "complete"]
     folds: list[float] = []
+    seen: list[PairWindows] = []
 
-    def judge(loss: float) -> None:
+    def judge(loss: float, windows: Sequence[PairWindows] = (), /) -> None:
         if not math.isfinite(loss):
             raise ValueError(f"fold {len(folds) + 1} of {spec.folds}: the loss is {loss}")
         folds.append(float(loss))
+        seen.extend(windows)
         asked.report(mean_loss(folds), len(folds) - 1)
         if len(folds) < spec.folds and hopeless(folds, complete):
             raise Pruned(f"worse than the median after fold {len(folds)} of {spec.folds}")
@@ -90,6 +95,8 @@ def _try(study: Study, spec: SearchSpec, objective: Objective, before: Sequence[
         "started_at": began.isoformat(),
         "ended_at": datetime.now(UTC).isoformat(),
     }
+    # Before the outcome, which says that all of the trial is stored.
+    asked.set_user_attr(SERIES, [asdict(series) for series in packed_windows(seen)])
     asked.set_user_attr(OUTCOME, outcome)
     return _end(study, asked.number, outcome)
 
@@ -129,6 +136,7 @@ def _trial(study: Study, ended: FrozenTrial) -> Trial:
         started_at=datetime.fromisoformat(outcome["started_at"]),
         ended_at=datetime.fromisoformat(outcome["ended_at"]),
         reason=outcome["reason"],
+        series=tuple(PackedSeries(**one) for one in ended.user_attrs.get(SERIES, ())),
     )
 
 

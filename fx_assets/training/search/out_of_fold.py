@@ -18,6 +18,7 @@ from fx_assets.specs.schema import ModelSpec
 from fx_assets.timegrid.windows import EvaluationWindow, Part
 from fx_assets.training.finish import returns
 from fx_assets.training.materials import Materials, Trainer
+from fx_assets.training.search.windows import PairWindows
 
 Trainers = Callable[[ModelSpec, Materials], Trainer]
 
@@ -27,18 +28,31 @@ class OutOfFold:
     """Predictions of a fold's test windows, one pair after the other: each (n, H).
 
     `y` the cumulative log returns that came, `unit` the deviation that a driftless walk would give them
-    (training rows of the fold), by which losses of pairs are made comparable.
+    (training rows of the fold), by which losses of pairs are made comparable. `spans`: which pair the next rows are of,
+    and the ends of their origins' bars, (k,) datetime64[us] in UTC.
     """
 
     location: FloatArray
     scale: FloatArray
     y: FloatArray
     unit: FloatArray
+    spans: tuple[tuple[str, NDArray[np.datetime64]], ...] = ()
 
     @property
     def loss(self) -> float:
         """Mean CRPS of normals in units of the walk: see `crps`."""
         return float(np.mean(crps(self.location, self.scale, self.y, self.unit)))
+
+    @property
+    def windows(self) -> tuple[PairWindows, ...]:
+        """What each window lost, as `loss`, and what the sign of its location one bar ahead earned, by span."""
+        losses = np.mean(crps(self.location, self.scale, self.y, self.unit), axis=1)
+        earned = np.sign(self.location[:, 0]) * self.y[:, 0]  # nothing where the location is the last price
+        ends = np.cumsum([len(origins) for _, origins in self.spans])
+        return tuple(
+            PairWindows(pair, origins, losses[end - len(origins) : end], earned[end - len(origins) : end])
+            for (pair, origins), end in zip(self.spans, ends, strict=True)
+        )
 
     def same_windows(self, other: OutOfFold) -> bool:
         """Whether both predict the same windows in the same order: what came after them is equal to the last bit."""
@@ -47,8 +61,10 @@ class OutOfFold:
 
 def pooled(parts: Sequence[OutOfFold]) -> OutOfFold:
     """Several folds as one, in their order."""
-    names = ("location", "scale", "y", "unit")
-    return OutOfFold(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    location, scale, y, unit = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("location", "scale", "y", "unit")
+    )
+    return OutOfFold(location, scale, y, unit, tuple(span for part in parts for span in part.spans))
 
 
 def crps(location: FloatArray, scale: FloatArray, y: FloatArray, unit: FloatArray) -> FloatArray:
@@ -105,7 +121,8 @@ def predicted(
         if not walk > 0:
             raise FitFailed(f"{pair}: the price never moves until {fold.train_until}, so losses have no unit")
         unit = np.broadcast_to(walk * np.sqrt(np.arange(1, spec.horizon + 1)), prediction.location.shape)
-        parts.append(OutOfFold(prediction.location, prediction.scale, returns(own, rows, spec.horizon), unit))
+        y = returns(own, rows, spec.horizon)
+        parts.append(OutOfFold(prediction.location, prediction.scale, y, unit, ((pair, own.ends[rows]),)))
     return pooled(parts)
 
 

@@ -67,6 +67,6 @@ def find(
 
     def judge(values: Values, report: Judge) -> None:
         for fold in out_of_fold(spec.varied(values), seen, folds, trainers):
-            report(fold.loss)
+            report(fold.loss, fold.windows)
 
     return list(coordinator.search(study_name(spec, search, seen, window), search, judge, materials.report))

@@ -86,14 +86,14 @@ def test_holm_over_the_horizons_with_windows_enough() -> None:
 
 
 def test_the_same_gains_say_less_at_a_longer_horizon() -> None:
-    """Overlap is not evidence: 20 gains, each seen from 100 origins, say about what 20 gains say."""
+    """Overlap is not evidence: 20 gains, each seen from 100 origins, say no more than 20 gains say."""
     gain = np.random.default_rng(3).normal(0.5, 1, 20)
     theirs = np.full(2000, 5.0)
     ours = theirs - np.repeat(gain, 100)
     few, as_if = (verdicts({h: ours}, {h: theirs})[h].p_value for h in (100, 1))
     assert few is not None
     assert as_if is not None
-    assert few == pytest.approx(diebold_mariano(gain, horizon=1).p_value, abs=0.03)
+    assert few >= diebold_mariano(gain, horizon=1).p_value
     assert few > 10 * as_if
 
 

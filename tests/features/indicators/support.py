@@ -31,6 +31,7 @@ STRUCTURED: dict[str, dict[str, Any]] = {
     "strength": {"periods": [1, 10]},
     "cross": {"pairs": ["USDJPY", "EURUSD", "GBPUSD"], "returns": [1, 10], "correlations": [21]},
     "exog": {"series": [FEAR], "changes": [1, 10], "zscores": [21]},
+    "log_scale": {"own": [5, 21], "coarse": [{"bars": 5, "half_life": 10}], "panel": [10]},
 }
 
 

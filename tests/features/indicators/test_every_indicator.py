@@ -124,7 +124,7 @@ def test_the_look_back_of_a_window_is_no_longer_than_it_must_be(name: str) -> No
         return
     # From row 400 every other pair and series has values.
     found = computed(LONG.take(slice(SHORT, None)), **{name: EXAMPLES[name]})
-    spare = STALE_ROWS if name in ("strength", "cross") else 0
+    spare = STALE_ROWS if name in ("strength", "cross", "log_scale") else 0
     assert max(int(np.isfinite(values).argmax()) for values in found.values()) == lookback(name) - spare
 
 

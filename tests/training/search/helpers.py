@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 from fx_assets.specs.schema import SearchSpec
 from fx_assets.training.records import Trial
 from fx_assets.training.search.coordinator import Judge, Objective
+from fx_assets.training.search.windows import PairWindows
 
 STUDY = "model/kind/EURUSD/0123456789abcdef"
 SPACE: dict[str, Any] = {
@@ -18,6 +19,18 @@ SPACE: dict[str, Any] = {
     "training.batch_size": {"low": 1, "high": 512, "log": True, "whole": True},
     "hyperparameters.width": {"choices": [8, 16, 32]},
 }
+
+
+class Folds:
+    """A judge that never prunes, and remembers what a trial told of its folds."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.windows: list[PairWindows] = []
+
+    def __call__(self, loss: float, windows: Sequence[PairWindows] = (), /) -> None:
+        self.losses.append(loss)
+        self.windows.extend(windows)
 
 
 def search_spec(**changes: Any) -> SearchSpec:

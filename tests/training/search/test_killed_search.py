@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import optuna
 import psutil
 import pytest
@@ -123,6 +124,14 @@ def test_a_search_of_twenty_trials_survives_a_kill(tmp_path: Path, monkeypatch: 
     calm = installation(tmp_path / "undisturbed")
     assert materialized(calm, monkeypatch).success
     assert alike(calm.control.trials("EURUSD")) == alike(ledger)
+    series = tiny.control.series("EURUSD", "searched")
+    assert [(one.number, one.state) for one in series] == [(trial.number, trial.state) for trial in ledger]
+    for one, other, trial in zip(series, calm.control.series("EURUSD"), ledger, strict=True):
+        for name in ("origins", "losses", "returns"):
+            assert getattr(one, name).tobytes() == getattr(other, name).tobytes()
+        folds = np.split(one.losses, np.flatnonzero(np.diff(one.origins) >= np.timedelta64(7, "D")) + 1)
+        np.testing.assert_allclose([fold.mean() for fold in folds], trial.folds, rtol=1e-6)
+        assert (one.returns == 0).all(), "a random walk has no direction"
     files = [served(one) for one in (tiny, calm)]
     assert files[0] == files[1], "the same checkpoint to the last bit"
     best = min((trial for trial in ledger if trial.state == "complete"), key=lambda trial: trial.loss or 0.0)

@@ -23,9 +23,10 @@ from fx_assets.training.records import Event, Report, Trial
 from fx_assets.training.search.coordinator import Objective
 from fx_assets.training.search.study import ledger_entry, study_name
 from fx_assets.training.search.trainer import SearchTrainer
+from fx_assets.training.search.windows import packed_windows
 from fx_assets.training.trainers import train
 from tests.training.helpers import cuts, market, spec
-from tests.training.search.helpers import STUDY, of_losses
+from tests.training.search.helpers import STUDY, Folds, of_losses
 
 SEARCH: dict[str, Any] = {"trials": 2, "folds": 2, "space": {"hyperparameters.alpha": {"low": 0.01, "high": 0.9}}}
 
@@ -52,12 +53,13 @@ class Fixed:
         self.studies.append(study)
         trials = []
         for number, alpha in enumerate(self.alphas):
-            folds: list[float] = []
-            objective({"hyperparameters.alpha": alpha}, folds.append)
+            judged = Folds()
+            objective({"hyperparameters.alpha": alpha}, judged)
             moment = datetime(2026, 11, 21, tzinfo=UTC)
             values = {"hyperparameters.alpha": alpha}
-            loss = sum(folds) / len(folds)
-            trials.append(Trial(study, number, values, "complete", loss, tuple(folds), moment, moment))
+            loss, series = sum(judged.losses) / len(judged.losses), packed_windows(judged.windows)
+            folds = tuple(judged.losses)
+            trials.append(Trial(study, number, values, "complete", loss, folds, moment, moment, "", series))
             report(trials[-1])
         return sorted(trials, key=lambda trial: (trial.loss or 0.0, trial.number))
 
