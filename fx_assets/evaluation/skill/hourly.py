@@ -7,7 +7,8 @@ the day, followed by the tracker of `models.ranges`: log width += GAIN (missed -
 quantile of what was seen before the first range.
 
 The half-life of a day, factors that forget nothing, one start for all hours and the tracker's gain had the lowest
-interval score of 66 settings on the OANDA files' rows before July 2017, which the benchmark does not score.
+interval score of 66 settings on the OANDA files' rows before July 2017, which the benchmark does not score. (Another
+start of the multiples had been seen on the rows after, before that choice was made.)
 """
 
 from __future__ import annotations
