@@ -143,9 +143,8 @@ class Forecaster:
         calibration = loaded.predictor.calibrations.get(pair)
         if calibration is None:
             return None
-        end = history.ends[-1].astype("datetime64[us]").item().replace(tzinfo=UTC)
         try:
-            return ranges_at(self.lake.ranges(spec.model_id, pair), loaded.version.version, calibration, end)
+            return ranges_at(self.lake.ranges(spec.model_id, pair), loaded.version.version, calibration, history.end)
         except UNREADABLE as error:
             raise _unreadable(pair) from error
 

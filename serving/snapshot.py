@@ -131,10 +131,7 @@ class LiveSnapshot:
         """
         kept, key = self._ranges, (model_id, pair)
         if key not in kept:
-            try:
-                kept[key] = self.lake.read(table_name(model_id), pair)
-            except NoData:
-                kept[key] = None
+            kept[key] = self.lake.find(table_name(model_id), pair)
         return kept[key]
 
     def refresh(self) -> None:

@@ -26,7 +26,7 @@ def certificate(
 ) -> None:
     """Print the newest certificate of a model on a pair: three verdicts at each horizon, ranges and tails."""
     from fx_assets.forecasting import certificate as form
-    from fx_assets.storage.errors import NoData, StorageError
+    from fx_assets.storage.errors import StorageError
     from fx_assets.storage.lake import Lake
 
     settings = get_settings()
@@ -36,9 +36,8 @@ def certificate(
     if model not in known:
         raise typer.BadParameter(f"unknown model {model!r}.{nearest(model, known)}", param_hint="MODEL")
     try:
-        found = form.newest(Lake(settings.lake_path).read(form.TABLE, name), model)
-    except NoData:
-        found = None
+        table = Lake(settings.lake_path).find(form.TABLE, name)
+        found = None if table is None else form.newest(table, model)
     except (StorageError, OSError) as error:
         fail(str(error))
     if found is None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
@@ -37,7 +36,7 @@ def served_documents(stores: Stores, catalog: Catalog, pair: str) -> list[Foreca
         heads = latest(stores.lake.read("forecasts", pair))
     except NoData:
         return []
-    scored, certificates = _summaries(stores, pair), _certificates(stores, pair)
+    scored, certificates = _summaries(stores, pair), stores.lake.find(certificate_form.TABLE, pair)
     now = datetime.now(UTC)
     return [
         with_evaluation(
@@ -184,13 +183,6 @@ def _drawn_today(path: Path, document: ForecastDocument) -> bool:
         return False
     drawn, now = datetime.fromtimestamp(path.stat().st_mtime, UTC), datetime.now(UTC)
     return drawn > document.issued_at and drawn.date() == now.date()
-
-
-def _certificates(stores: Stores, pair: str) -> pa.Table | None:
-    try:
-        return stores.lake.read(certificate_form.TABLE, pair)
-    except NoData:
-        return None
 
 
 def _summaries(stores: Stores, pair: str) -> dict[tuple[str, str, str], dict[int, dict[str, object]]]:

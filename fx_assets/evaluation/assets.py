@@ -17,7 +17,7 @@ from fx_assets.evaluation.quality import CHECKS, check_scores
 from fx_assets.evaluation.reference_table import reference_table
 from fx_assets.evaluation.scoring import Beside, observed_at, score_live, score_walk
 from fx_assets.evaluation.version import CODE_VERSION
-from fx_assets.evaluation.walk import WALK_SCHEMA, folds, self_names, walk_table, walked
+from fx_assets.evaluation.walk import SELF_COLUMNS, WALK_SCHEMA, folds, self_names, walk_table, walked
 from fx_assets.features import stored
 from fx_assets.forecasting import certificate as certificate_form
 from fx_assets.forecasting.champion import RANDOM_WALK, serving_model
@@ -31,7 +31,6 @@ from fx_assets.orchestration.resources import LakeResource, Stores
 from fx_assets.orchestration.upstream import require_state, require_version
 from fx_assets.specs.loader import Catalog
 from fx_assets.specs.schema import Frequency, ModelSpec
-from fx_assets.storage.errors import NoData
 from fx_assets.storage.hashing import fingerprint
 from fx_assets.storage.two_times import current_rows
 from fx_assets.training.materials import Materials
@@ -74,7 +73,7 @@ def _references(frequency: Frequency, catalog: Catalog) -> dg.AssetsDefinition:
 
         def compute() -> Draft:
             rows = history(pair, current_rows(stores.lake.read(table, pair)), calendar=spec.calendar)
-            made = reference_table(rows, years, _read(stores, references_table(frequency), pair))
+            made = reference_table(rows, years, stores.lake.find(references_table(frequency), pair))
             notes = [text for text in pc.unique(made.column("notes")).to_pylist() if text]
             return Draft(made, facts={"origins": made.num_rows // len(HORIZONS), "notes": "; ".join(notes)})
 
@@ -136,7 +135,7 @@ def _walked(
 ) -> Draft:
     parts, facts = [WALK_SCHEMA.empty_table()], {}
     for fold, rows in walked(
-        spec, materials, scope, settings=stores.settings, known=_read(stores, walk_table(spec.model_id), scope)
+        spec, materials, scope, settings=stores.settings, known=stores.lake.find(walk_table(spec.model_id), scope)
     ):
         parts.append(rows)
         facts[f"{fold.name}/origins"] = rows.num_rows
@@ -144,13 +143,6 @@ def _walked(
             f"{fold.name}: {rows.num_rows} origins, by what was learned until {fold.cuts.validate_until:%Y-%m-%d}"
         )
     return Draft(pa.concat_tables(parts), facts={"folds": len(parts) - 1, **facts})
-
-
-def _read(stores: Stores, table: str, pair: str) -> pa.Table | None:
-    try:
-        return stores.lake.read(table, pair)
-    except NoData:
-        return None
 
 
 def _scores(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
@@ -191,7 +183,7 @@ def _scores(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
                 stores,
                 spec,
                 load_inputs(stores.lake, stores.artifacts, version, pair, spec, catalog),
-                _read(stores, walk_table(spec.model_id), scope.upper()) if spec.evaluation.years else None,
+                stores.lake.find(walk_table(spec.model_id), scope.upper()) if spec.evaluation.years else None,
             ),
             mode="append",
         )
@@ -205,7 +197,7 @@ def _draft(stores: Stores, spec: ModelSpec, inputs: Inputs, walk: pa.Table | Non
     window = held_out(inputs.history, spec, manifest)
     bars = current_rows(stores.lake.read(bars_table(spec), pair))
     closes, observed = history(pair, bars), observed_at(inputs.history, bars)
-    beside = Beside(closes, observed, _read(stores, references_table(spec.frequency), pair))
+    beside = Beside(closes, observed, stores.lake.find(references_table(spec.frequency), pair))
     live = score_live(inputs.predictor, inputs.history, window, manifest=manifest, beside=beside)
     parts = [live]
     if walk is not None:
@@ -222,9 +214,8 @@ def _draft(stores: Stores, spec: ModelSpec, inputs: Inputs, walk: pa.Table | Non
 
 def _unseen(stores: Stores, table: pa.Table, pair: str, model: str) -> pa.Table:
     """Rows of windows that are not on record yet for what forecast them: a score is never rewritten."""
-    try:
-        known = stores.lake.read(TABLE, pair)
-    except NoData:
+    known = stores.lake.find(TABLE, pair)
+    if known is None:
         return table
     key = ["model_version", "horizon", "origin"]
     rows = known.filter(pc.equal(known.column("model_id"), model)).select(key)
@@ -292,7 +283,7 @@ def _certified(
         trials=trials,
         now=datetime.now(UTC),
     )
-    known = _read(stores, certificate_form.TABLE, pair)
+    known = stores.lake.find(certificate_form.TABLE, pair)
     last = None if known is None else certificate_form.newest(known, spec.model_id, version)
     first = made.horizons[0]
     facts = {
@@ -315,4 +306,6 @@ def _certified(
 def _selves(stores: Stores, spec: ModelSpec, pair: str) -> list[str]:
     """Names under which the scores of a model's current walk forward are on record."""
     scope = PANEL.upper() if spec.scope == "panel" else pair
-    return self_names(_read(stores, walk_table(spec.model_id), scope) if spec.evaluation.years else None)
+    return self_names(
+        stores.lake.find(walk_table(spec.model_id), scope, columns=SELF_COLUMNS) if spec.evaluation.years else None
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC
 
 import numpy as np
 import pyarrow as pa
@@ -13,13 +12,13 @@ from numpy.typing import NDArray
 from fx_assets.evaluation.holdout import training_sigma
 from fx_assets.evaluation.judge import HORIZONS, Forecasts, References, judged
 from fx_assets.evaluation.walk import forecasts_of, self_name
+from fx_assets.features.known import observed
 from fx_assets.forecasting.scores import LIVE, SCORES_SCHEMA
 from fx_assets.models.base import BasePredictor
 from fx_assets.models.errors import InsufficientHistory
 from fx_assets.models.inputs import FloatArray, PairHistory, windows
 from fx_assets.models.manifest import Manifest
 from fx_assets.models.ranges import Ranges, narrowed
-from fx_assets.timegrid.trading_dates import fixing_time
 from fx_assets.timegrid.windows import EvaluationWindow
 
 Observed = NDArray[np.datetime64]
@@ -151,16 +150,8 @@ def observed_at(history: PairHistory, bars: pa.Table) -> Observed:
     That is the end of a bar, and of a fixing its own time, hours before. `bars` are the pair's, with `end`,
     `trading_date` and `kind`.
     """
-    ends = bars.column("end").to_numpy().astype("datetime64[us]")
-    fixings = {
-        end: fixing_time(day)
-        for end, day, kind in zip(
-            ends.tolist(), *(bars.column(c).to_pylist() for c in ("trading_date", "kind")), strict=True
-        )
-        if kind == "fixing"
-    }
-    seen = history.ends.astype("datetime64[us]").copy()
-    for at, end in enumerate(seen.tolist()):
-        if end in fixings:
-            seen[at] = np.datetime64(fixings[end].astimezone(UTC).replace(tzinfo=None), "us")
-    return seen
+    ends = bars.column("end").to_numpy().astype("datetime64[us]").astype(np.int64)
+    own = history.ends.astype("datetime64[us]").astype(np.int64)
+    _, rows, at = np.intersect1d(own, ends, assume_unique=True, return_indices=True)
+    own[rows] = observed(bars, ends)[at]
+    return own.astype("datetime64[us]")

@@ -22,6 +22,7 @@ from fx_assets.evaluation.version import CODE_VERSION
 from fx_assets.models.base import MemoryCheckpoint
 from fx_assets.models.calibration import Calibration
 from fx_assets.models.inputs import PairHistory, windows
+from fx_assets.models.ranges import narrowed
 from fx_assets.models.registry import predictor_class
 from fx_assets.models.version import CODE_VERSION as MODELS_VERSION
 from fx_assets.settings import Settings
@@ -135,7 +136,7 @@ def forecasts_of(
     rows = rows.filter(pa.array(held))
     wanted = np.asarray(steps) - 1
     masses = len(first["z"]) // len(first["location"])
-    calibration = Calibration(first["calibrated_on"], np.array(first["z"]).reshape(-1, masses)[wanted])
+    calibration = narrowed(Calibration(first["calibrated_on"], np.array(first["z"]).reshape(-1, masses)), steps)
     forecasts = Forecasts(
         rows=np.searchsorted(history.ends, ends[held]),
         steps=steps,
@@ -157,11 +158,15 @@ def self_name(fold: str, fingerprint: str) -> str:
     return f"{fold}-{fingerprint[:8]}"
 
 
+# What `self_names` reads.
+SELF_COLUMNS = ("fold", "fingerprint")
+
+
 def self_names(table: pa.Table | None) -> list[str]:
     """The names of the earlier selves in a walk forward, sorted; none where there is no walk."""
     if table is None:
         return []
-    rows = table.group_by(["fold", "fingerprint"]).aggregate([]).to_pylist()
+    rows = table.group_by(list(SELF_COLUMNS)).aggregate([]).to_pylist()
     return sorted(self_name(row["fold"], row["fingerprint"]) for row in rows)
 
 

@@ -72,7 +72,7 @@ def versions_of(table: pa.Table, columns: tuple[str, ...], *, value: str = "clos
     found = Versions(
         time,
         ends,
-        _observed(table, ends),
+        observed(table, ends),
         known,
         _dates(table),
         np.asarray(table.column(value).is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_),
@@ -125,8 +125,8 @@ def _micros(table: pa.Table, name: str) -> Micros:
     return np.asarray(column.cast(_UTC).cast(pa.int64()).to_numpy(), dtype=np.int64)
 
 
-def _observed(table: pa.Table, ends: Micros) -> Micros:
-    """`ends`, and of fixings the moment that they are of."""
+def observed(table: pa.Table, ends: Micros) -> Micros:
+    """`ends` (n,) of the rows of `table`, and of fixings the moment that they are of."""
     if "kind" not in table.column_names:
         return ends
     fixing = pc.equal(table.column("kind"), "fixing").to_numpy()

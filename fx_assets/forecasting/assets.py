@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 import dagster as dg
 import numpy as np
-import pyarrow as pa
 
 from fx_assets.forecasting import certificate as certificate_form
 from fx_assets.forecasting.batch import issue
@@ -67,7 +66,7 @@ def _ranges(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
 
         def compute() -> Draft:
             inputs = load_inputs(stores.lake, stores.artifacts, version, pair, spec, catalog)
-            stored = _stored(stores, table_name(spec.model_id), pair)
+            stored = stores.lake.find(table_name(spec.model_id), pair)
             found, row = advanced(inputs.predictor, inputs.history, version.version, version.trained_until, stored)
             wide = {f"width_80/h{h}": float(np.exp(found.width[h - 1, 79])) for h in (1, 5, 20) if h <= spec.horizon}
             facts = {"version": version.version, "matured": found.matured[0], **wide}
@@ -84,13 +83,6 @@ def _ranges(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
         )
 
     return ranges
-
-
-def _stored(stores: Stores, table: str, pair: str) -> pa.Table | None:
-    try:
-        return stores.lake.read(table, pair)
-    except NoData:
-        return None
 
 
 def _forecast(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
@@ -140,14 +132,13 @@ def _forecast(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
 
 def _draft(stores: Stores, pair: PairSpec, inputs: Inputs, champion: str, run_id: str) -> Draft:
     predictor, version = inputs.predictor, str(inputs.manifest["version"])
-    origin = inputs.history.ends[-1].astype("datetime64[us]").item().replace(tzinfo=UTC)
     ranges = ranges_at(
-        _stored(stores, table_name(predictor.spec.model_id), pair.pair),
+        stores.lake.find(table_name(predictor.spec.model_id), pair.pair),
         version,
         predictor.calibrations[pair.pair],
-        origin,
+        inputs.history.end,
     )
-    certificates = _stored(stores, certificate_form.TABLE, pair.pair)
+    certificates = stores.lake.find(certificate_form.TABLE, pair.pair)
     certificate = certificates and certificate_form.standing(certificates, predictor.spec.model_id, version)
     document = issue(
         inputs.predictor,

@@ -52,7 +52,7 @@ def advanced(
     bit as following everything from the first origin after `trained_until` (aware), as long as no price was corrected.
     """
     spec, calibration = predictor.spec, predictor.calibrations[history.pair]
-    end: datetime = history.ends[-1].astype("datetime64[us]").item().replace(tzinfo=UTC)
+    end = history.end
     ranges = Ranges.from_calibration(calibration)
     if trained_until < end:
         cuts = EvaluationWindow.after(trained_until, history.ends)

@@ -72,6 +72,12 @@ class PairHistory:
         return len(self.ends)
 
     @property
+    def end(self) -> datetime:
+        """End of the last bar, aware."""
+        moment: datetime = self.ends[-1].astype("datetime64[us]").item()
+        return moment.replace(tzinfo=UTC)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Names of a window's columns: the close, then the features."""
         return ("close", *self.feature_names)

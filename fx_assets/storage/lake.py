@@ -57,6 +57,13 @@ class Lake:
         check_pair(pair)
         return self.snapshot(table).read(pair, columns=columns, blocks=blocks)
 
+    def find(self, table: str, pair: str, *, columns: Sequence[str] | None = None) -> pa.Table | None:
+        """As `read`, but None where nothing was committed."""
+        try:
+            return self.read(table, pair, columns=columns)
+        except NoData:
+            return None
+
     def state(self, table: str, pair: str, *, asset: str | None = None) -> State | None:
         """The newest committed state of that asset (of any, by default) for the pair; None without one."""
         check_pair(pair)

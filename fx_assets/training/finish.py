@@ -35,12 +35,7 @@ def calibrated(
 
 def scores(prediction: Prediction, history: PairHistory, rows: NDArray[np.int64]) -> FloatArray:
     """|y - location| / scale (n, H) of predictions from the windows that end with `rows` (n,)."""
-    result: FloatArray = np.abs(returns(history, rows, prediction.location.shape[1]) - prediction.location)
+    result: FloatArray = np.abs(
+        history.outcomes(rows, range(1, prediction.location.shape[1] + 1)) - prediction.location
+    )
     return result / prediction.scale
-
-
-def returns(history: PairHistory, rows: NDArray[np.int64], horizon: int) -> FloatArray:
-    """Cumulative log returns (n, H) after each of `rows` (n,)."""
-    ahead = history.closes[rows[:, None] + np.arange(1, horizon + 1)]
-    values: FloatArray = np.log(ahead / history.closes[rows][:, None])
-    return values

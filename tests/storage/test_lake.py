@@ -55,6 +55,16 @@ def test_equal_rows_appended_twice_count_twice(lake: Lake) -> None:
     assert len(lake.read("prices/raw", "EURUSD")) == 100
 
 
+def test_find_is_read_and_none_where_nothing_was_committed(lake: Lake) -> None:
+    assert lake.find("prices/raw", "EURUSD") is None
+    put(lake, "EURUSD", 1.0)
+    assert lake.find("prices/raw", "EURUSD") == lake.read("prices/raw", "EURUSD")
+    found = lake.find("prices/raw", "EURUSD", columns=["close"])
+    assert found is not None
+    assert found.column_names == ["close"]
+    assert lake.find("prices/raw", "USDJPY") is None
+
+
 def test_columns_are_selected_in_the_order_asked(lake: Lake) -> None:
     put(lake, "EURUSD", 1.0)
     assert lake.read("prices/raw", "EURUSD", columns=["close", "pair"]).column_names == ["close", "pair"]

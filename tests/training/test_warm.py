@@ -29,7 +29,6 @@ from fx_assets.specs.schema import FeatureSetSpec, ModelSpec
 from fx_assets.timegrid.windows import EvaluationWindow
 from fx_assets.training.data import ReturnWindows
 from fx_assets.training.features import fit_features
-from fx_assets.training.finish import returns
 from fx_assets.training.kind_trainer import FitTrainer
 from fx_assets.training.lightning_trainer import LightningTrainer
 from fx_assets.training.materials import Base
@@ -116,7 +115,7 @@ def errors(case: Case, files: Any) -> FloatArray:
     predictor.load_model(MemoryCheckpoint(predictor.identity(), files))
     rows = origins(model(), case.history, case.window, "test")
     predicted = predictor.predict(np.stack([case.history.window(int(row), 16) for row in rows]))
-    came = returns(case.history, rows, 3)
+    came = case.history.outcomes(rows, range(1, 4))
     ratio: FloatArray = np.mean((came - predicted.location) ** 2, axis=0) / np.mean(came**2, axis=0)
     return ratio
 

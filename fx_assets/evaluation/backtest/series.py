@@ -21,7 +21,7 @@ from fx_assets.evaluation.backtest.account import crosses_needed
 from fx_assets.evaluation.backtest.fills import Bars, Quotes, bars_from
 from fx_assets.evaluation.backtest.sizing import Signals, round_trip_costs, signals_of_locations
 from fx_assets.evaluation.certify import current
-from fx_assets.evaluation.walk import self_names, walk_table
+from fx_assets.evaluation.walk import SELF_COLUMNS, self_names, walk_table
 from fx_assets.forecasting.scores import LIVE
 from fx_assets.specs.schema import Frequency
 from fx_assets.storage.control import ModelVersion
@@ -88,7 +88,7 @@ def stored_forecasts(lake: Lake, pair: str, model_id: str, versions: Sequence[Mo
     scored = set(rows.column("model_version").unique().to_pylist())
     for version in versions:
         if version.version in scored:
-            selves = self_names(_walk(lake, model_id, version.scope))
+            selves = self_names(lake.find(walk_table(model_id), version.scope.upper(), columns=SELF_COLUMNS))
             return out_of_sample(current(rows, model_id, version.version, selves), version)
     if scored:
         raise ValueError(
@@ -96,13 +96,6 @@ def stored_forecasts(lake: Lake, pair: str, model_id: str, versions: Sequence[Mo
             f"when it was trained is not known. Materialize scores/{model_id} again"
         )
     raise NoData(f"{SCORES}/{model_id}", pair)
-
-
-def _walk(lake: Lake, model_id: str, scope: str) -> pa.Table | None:
-    try:
-        return lake.read(walk_table(model_id), scope.upper(), columns=["fold", "fingerprint"])
-    except NoData:
-        return None
 
 
 def out_of_sample(rows: pa.Table, version: ModelVersion) -> Forecasts:

@@ -16,7 +16,6 @@ from fx_assets.models.inputs import FloatArray, PairHistory, windows
 from fx_assets.models.registry import predictor_class
 from fx_assets.specs.schema import ModelSpec
 from fx_assets.timegrid.windows import EvaluationWindow, Part
-from fx_assets.training.finish import returns
 from fx_assets.training.materials import Materials, Trainer
 from fx_assets.training.search.windows import PairWindows
 
@@ -121,7 +120,7 @@ def predicted(
         if not walk > 0:
             raise FitFailed(f"{pair}: the price never moves until {fold.train_until}, so losses have no unit")
         unit = np.broadcast_to(walk * np.sqrt(np.arange(1, spec.horizon + 1)), prediction.location.shape)
-        y = returns(own, rows, spec.horizon)
+        y = own.outcomes(rows, range(1, spec.horizon + 1))
         parts.append(OutOfFold(prediction.location, prediction.scale, y, unit, ((pair, own.ends[rows]),)))
     return pooled(parts)
 
