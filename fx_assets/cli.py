@@ -12,6 +12,7 @@ from fx_assets.commands import (
     backtest,
     bench,
     bench_skill,
+    boards,
     certificate,
     champions,
     feature_reports,
@@ -40,6 +41,9 @@ app.command()(price_files.export)
 app.command()(feature_reports.probe)
 app.command()(trials.trials)
 app.command()(certificate.certificate)
+app.command()(boards.leaderboard)
+app.command()(boards.scorecard)
+app.command()(boards.joint)
 app.command()(champions.champions)
 app.command()(champions.promote)
 app.command()(champions.rollback)

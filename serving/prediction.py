@@ -33,6 +33,7 @@ from fx_assets.storage.control import Control
 from fx_assets.storage.errors import NoData
 from fx_assets.storage.hashing import fingerprint
 from fx_assets.storage.two_times import current_rows
+from fx_assets.timegrid.ahead import ends_until
 from fx_assets.timegrid.calendars import calendar
 from fx_assets.timegrid.trading_dates import bar_end, expected_last_date
 from serving.problems import ProblemError
@@ -159,20 +160,27 @@ class Forecaster:
             values = loaded.predictor.prepare_input({"data": asked.rows})
         except InvalidInput as error:
             raise ProblemError(422, "invalid_input", str(error), index=list(error.index)) from error
-        last = expected_last_date(calendar(self.registry.catalog.pairs[asked.pair].calendar), now)
-        # Only the last date matters; those before it are placed a day apart, so that there is no gap.
-        back = np.arange(len(values) - 1, -1, -1).astype("timedelta64[D]")
-        end = np.datetime64(bar_end(last).astimezone(UTC).replace(tzinfo=None), "us")
+        days = calendar(self.registry.catalog.pairs[asked.pair].calendar)
+        if spec.frequency == "1d" and not loaded.predictor.uses_clock:
+            last = expected_last_date(days, now)
+            # Only the last date matters; those before it are placed a day apart, so that there is no gap.
+            back = np.arange(len(values) - 1, -1, -1).astype("timedelta64[D]")
+            ends = np.datetime64(bar_end(last).astimezone(UTC).replace(tzinfo=None), "us") - back
+            dates = np.datetime64(last, "D") - back
+        else:
+            ends, dates = ends_until(now, len(values), days, spec.frequency)
         rows = PairHistory(
             pair=asked.pair,
-            ends=end - back,
-            trading_dates=np.datetime64(last, "D") - back,
+            ends=ends,
+            trading_dates=dates,
             closes=values[:, 0].copy(),
             features=values[:, 1:].copy(),
             feature_names=loaded.predictor.columns[1:],
             calendar=self.registry.catalog.pairs[asked.pair].calendar,
+            frequency=spec.frequency,
         )
-        note = f"the rows came with the request; the last one is taken to be that of {last}"
+        newest = dates[-1] if spec.frequency == "1d" else f"the bar that ended at {ends[-1].astype('datetime64[s]')}Z"
+        note = f"the rows came with the request; the last one is taken to be that of {newest}"
         return Rows(rows, self._kind(spec, asked.pair), (note,))
 
     def _from_lake(self, spec: ModelSpec, pair: str, when: datetime, *, past: bool) -> Rows:
@@ -191,7 +199,7 @@ class Forecaster:
                     known.column("time").slice(max(0, known.num_rows - spec.window)),
                     when=when,
                 )
-            rows = history(pair, known, features, calendar=catalog.pairs[pair].calendar)
+            rows = history(pair, known, features, calendar=catalog.pairs[pair].calendar, frequency=spec.frequency)
             corrected = _corrected_since(bars, known, when)
         except NotOnlineError as error:
             raise ProblemError(409, "features_not_stored", str(error)) from error

@@ -11,7 +11,7 @@ import orjson
 from starlette.responses import Response
 
 from fx_assets.forecasting.document import ForecastDocument
-from fx_assets.forecasting.freshness import as_served, freshness
+from fx_assets.forecasting.freshness import as_served, freshness_of
 from fx_assets.specs.schema import PairSpec
 from fx_assets.timegrid.calendars import calendar
 
@@ -46,7 +46,7 @@ class Served:
     def render(self, pair: PairSpec, now: datetime) -> Rendered:
         """The document's bytes with `stale` and `valid_until` as they are at `now`."""
         days = calendar(pair.calendar)
-        current = freshness(self.document.data_as_of, days, pair.freshness, now)
+        current = freshness_of(self.document, days, pair.freshness, now)
         state = (current.stale, current.valid_until)
         last = self._rendered
         if last is not None and last[0] == state:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fx_assets.commands.terminal import JsonOption, catalog_of, chosen_pair, fail, out, print_json, say
+from fx_assets.commands.terminal import JsonOption, catalog_of, chosen_pair, fail, note, out, print_json, say
 from fx_assets.settings import get_settings
 from fx_assets.specs.problems import nearest
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fx_assets.forecasting.certificate import Certificate, Finding
+    from fx_assets.settings import Settings
+    from fx_assets.specs.loader import Catalog
 
 _STYLES = {"skill shown": "green", "worse": "red", "no skill shown": "default", "too little data": "yellow"}
 _LIGHTS = {"green": "green", "yellow": "yellow", "red": "red"}
@@ -22,6 +25,7 @@ _LIGHTS = {"green": "green", "yellow": "yellow", "red": "red"}
 def certificate(
     model: Annotated[str, typer.Argument(help="model_id, e.g. garch")],
     pair: Annotated[str, typer.Option("--pair", help="Currency pair, e.g. EURUSD")],
+    pictures: Annotated[Path | None, typer.Option("--pictures", help="Also draw it, into this folder")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print the newest certificate of a model on a pair: three verdicts at each horizon, ranges and tails."""
@@ -46,6 +50,34 @@ def certificate(
         print_json(found.model_dump(mode="json"))
     else:
         _print(found)
+    if pictures is not None:
+        _draw(found, settings, catalog, pictures)
+
+
+def _draw(found: Certificate, settings: Settings, catalog: Catalog, folder: Path) -> None:
+    """Every picture of the certificate as a PNG file in `folder`."""
+    from fx_assets.evaluation.certify import current
+    from fx_assets.evaluation.pictures.certificate import pictures_of
+    from fx_assets.evaluation.walk import selves_on_record
+    from fx_assets.forecasting import certificate as form
+    from fx_assets.storage.lake import Lake
+
+    lake = Lake(settings.lake_path)
+    scores, table = lake.read("scores", found.pair), lake.read(form.TABLE, found.pair)
+    sides = []
+    for model in (found.model_id, found.density_benchmark):
+        one = form.newest(table, model)
+        scope = "panel" if model in catalog.models and catalog.models[model].scope == "panel" else found.pair
+        version = found.model_version if one is None else one.model_version
+        sides.append(current(scores, model, version, selves_on_record(lake, model, scope)))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, picture in pictures_of(found, *sides).items():
+            path = folder / f"{found.pair}-{found.model_id}-{name}.png"
+            path.write_bytes(picture)
+            note(f"drawn into {path}")
+    except OSError as error:
+        fail(f"cannot write into {folder}: {error.strerror}")
 
 
 def _print(found: Certificate) -> None:

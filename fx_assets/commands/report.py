@@ -17,7 +17,6 @@ from fx_assets.forecasting.document import ForecastDocument, HorizonForecast, wi
 from fx_assets.forecasting.freshness import as_served
 from fx_assets.forecasting.scores import summaries
 from fx_assets.forecasting.table import latest
-from fx_assets.models.catalog import FORECAST_FREQUENCY
 from fx_assets.orchestration.resources import Stores
 from fx_assets.settings import Settings
 from fx_assets.specs.loader import Catalog
@@ -52,9 +51,11 @@ def served_documents(stores: Stores, catalog: Catalog, pair: str) -> list[Foreca
 def latest_document(settings: Settings, catalog: Catalog, pair: str, model: str | None) -> ForecastDocument:
     """The newest forecast of one model, or of the champion. Raises `LookupError` saying what to do."""
     documents = served_documents(Stores(settings), catalog, pair)
-    champion = served_by_default(documents)
+    # Days where the pair is forecast at several frequencies: what most people mean.
+    usual = next((f for f in ("1d", *catalog.forecast_frequencies()) if pair in catalog.forecast_at(f)), "1d")
+    champion = served_by_default(document for document in documents if document.frequency == usual)
     wanted = model or (
-        champion_of(catalog.models, pair, FORECAST_FREQUENCY, catalog.pairs) if champion is None else champion.model_id
+        champion_of(catalog.models, pair, usual, catalog.pairs) if champion is None else champion.model_id
     )
     for document in documents:
         if document.model_id == wanted:

@@ -13,11 +13,12 @@ import pyarrow.compute as pc
 from fx_assets.evaluation.certify import certify, current
 from fx_assets.evaluation.holdout import held_out
 from fx_assets.evaluation.judge import HORIZONS
+from fx_assets.evaluation.pictures.certificate import PICTURES, pictures_of
 from fx_assets.evaluation.quality import CHECKS, check_scores
 from fx_assets.evaluation.reference_table import reference_table
-from fx_assets.evaluation.scoring import Beside, observed_at, score_live, score_walk
+from fx_assets.evaluation.scoring import Beside, observed_at, score_live, score_walk, target_starts
 from fx_assets.evaluation.version import CODE_VERSION
-from fx_assets.evaluation.walk import SELF_COLUMNS, WALK_SCHEMA, folds, self_names, walk_table, walked
+from fx_assets.evaluation.walk import WALK_SCHEMA, folds, selves_on_record, walk_table, walked
 from fx_assets.features import stored
 from fx_assets.forecasting import certificate as certificate_form
 from fx_assets.forecasting.champion import RANDOM_WALK, serving_model
@@ -26,7 +27,7 @@ from fx_assets.models.inputs import history
 from fx_assets.models.manifest import Manifest
 from fx_assets.models.stored import Inputs, bars_table, data_version, load_inputs
 from fx_assets.orchestration import keys, partitions
-from fx_assets.orchestration.publish import Draft, Event, check_specs, publish_table
+from fx_assets.orchestration.publish import Draft, Event, check_specs, inline_png, publish_table
 from fx_assets.orchestration.resources import LakeResource, Stores
 from fx_assets.orchestration.upstream import require_state, require_version
 from fx_assets.specs.loader import Catalog
@@ -270,16 +271,17 @@ def _certified(
     scores = stores.lake.read(TABLE, pair)
     bars = current_rows(stores.lake.read(bars_table(spec), pair))
     rows = history(pair, bars)
-    starts = dict(zip(*(times.astype(object).tolist() for times in (rows.ends, observed_at(rows, bars))), strict=True))
     serving = catalog.models[champion]
     newest = require_version(stores, champion, PANEL if serving.scope == "panel" else pair).version
+    own = current(scores, spec.model_id, version, _selves(stores, spec, pair))
+    theirs = current(scores, champion, newest, _selves(stores, serving, pair))
     made = certify(
-        current(scores, spec.model_id, version, _selves(stores, spec, pair)),
-        current(scores, champion, newest, _selves(stores, serving, pair)),
+        own,
+        theirs,
         spec=spec,
         version=version,
         champion_id=champion,
-        target_start={at.replace(tzinfo=UTC): seen.replace(tzinfo=UTC) for at, seen in starts.items()},
+        target_start=target_starts(rows, bars),
         trials=trials,
         now=datetime.now(UTC),
     )
@@ -294,7 +296,11 @@ def _certified(
         "density_benchmark": champion,
         "digest": made.digest,
     }
-    shown = {"certificate": dg.MetadataValue.md(certificate_form.in_words(made))}
+    drawn = pictures_of(made, own, theirs, PICTURES[:2])
+    shown = {
+        "certificate": dg.MetadataValue.md(certificate_form.in_words(made)),
+        **{name: inline_png(picture, f"{name} of {spec.model_id} on {pair}") for name, picture in drawn.items()},
+    }
     return Draft(
         certificate_form.to_row(made),
         facts=facts,
@@ -305,7 +311,5 @@ def _certified(
 
 def _selves(stores: Stores, spec: ModelSpec, pair: str) -> list[str]:
     """Names under which the scores of a model's current walk forward are on record."""
-    scope = PANEL.upper() if spec.scope == "panel" else pair
-    return self_names(
-        stores.lake.find(walk_table(spec.model_id), scope, columns=SELF_COLUMNS) if spec.evaluation.years else None
-    )
+    asked = spec.evaluation.years > 0
+    return selves_on_record(stores.lake, spec.model_id, PANEL if spec.scope == "panel" else pair) if asked else []

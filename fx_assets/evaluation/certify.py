@@ -71,13 +71,13 @@ def certify(
     if not scores.num_rows:
         raise ValueError(f"{spec.model_id}: no scores to certify; materialize scores/{spec.model_id}")
     windows = _by_horizon(scores)
-    late = {h: _late(rows, target_start) for h, rows in windows.items()}
-    location = verdicts(_losses(windows, "loss_se"), _losses(windows, "loss_se_walk"), untradeable=late)
+    unfair = {h: late(rows, target_start) for h, rows in windows.items()}
+    location = verdicts(_losses(windows, "loss_se"), _losses(windows, "loss_se_walk"), untradeable=unfair)
     shared = {h: _shared(rows, champion, h) for h, rows in windows.items()}
     density = verdicts(
         {h: own for h, (own, _) in shared.items()},
         {h: theirs for h, (_, theirs) in shared.items()},
-        untradeable={h: bool(flags.any()) for h, flags in late.items()},
+        untradeable={h: bool(flags.any()) for h, flags in unfair.items()},
     )
     volatility = {name: _volatility(windows, name) for name in REFERENCES}
     horizons = tuple(
@@ -134,8 +134,8 @@ def _losses(windows: Windows, name: str) -> dict[int, Floats]:
     return {h: _floats(rows, name) for h, rows in windows.items()}
 
 
-def _late(rows: pa.Table, target_start: Mapping[datetime, datetime] | None) -> NDArray[np.bool_]:
-    """Whether an input saw the market after the price that the target starts from."""
+def late(rows: pa.Table, target_start: Mapping[datetime, datetime] | None) -> NDArray[np.bool_]:
+    """Whether an input saw the market after the price that the target starts from; `target_start` as of `certify`."""
     start = rows.column("origin")
     if target_start is not None:
         start = pa.array([target_start.get(at, at) for at in start.to_pylist()], start.type)

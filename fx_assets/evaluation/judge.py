@@ -85,14 +85,15 @@ def judged(
     y = history.outcomes(forecasts.rows, forecasts.steps)
     path = list(follow(start, forecasts.location, forecasts.scale, y, steps=forecasts.steps))
     dense = quantiles_of(forecasts, path)
+    still = _standing_still(history, forecasts, references)
     tables = []
     for k, h in enumerate(forecasts.steps):
         matured = np.flatnonzero(np.isfinite(y[:, k]))
         if len(matured):
             columns = {
                 **_who(history, forecasts, matured, h, model_id, versions, folds),
-                **_losses(forecasts, y, dense, matured, k),
-                **_against(history, forecasts, references, y, matured, k),
+                **_losses(forecasts, y, dense, still, matured, k),
+                **_against(references, y, still, matured, k),
             }
             tables.append(pa.table({name: columns[name] for name in SCORES_SCHEMA.names}, schema=SCORES_SCHEMA))
     return pa.concat_tables(tables) if tables else SCORES_SCHEMA.empty_table()
@@ -122,13 +123,22 @@ def _who(
     }
 
 
+def _standing_still(history: PairHistory, forecasts: Forecasts, references: References) -> FloatArray:
+    """(n,): the log return to the price that a random walk repeats, which is 0 where no source knew a newer one."""
+    if references.freshest is None:
+        return np.zeros(len(forecasts.rows))
+    found: FloatArray = np.log(references.freshest / history.closes[forecasts.rows])
+    return found
+
+
 def _losses(
-    forecasts: Forecasts, y: FloatArray, dense: FloatArray, matured: NDArray[np.int64], k: int
+    forecasts: Forecasts, y: FloatArray, dense: FloatArray, still: FloatArray, matured: NDArray[np.int64], k: int
 ) -> dict[str, NDArray[np.generic]]:
-    """The model's own, each (matured,)."""
+    """The model's own, each (matured,), and those of its ranges around the price that a random walk repeats."""
     came, location = y[matured, k] * BASIS_POINTS, forecasts.location[matured, k] * BASIS_POINTS
     quantiles = dense[matured, k] * BASIS_POINTS
-    still = quantiles - quantiles[:, _MEDIAN, None]
+    # Shifted once: the ranges of a model that itself repeats that price stay as they are, to the last bit.
+    around = quantiles + (still[matured] * BASIS_POINTS - quantiles[:, _MEDIAN])[:, None]
     edges = {mass: _edges(quantiles, mass) for mass in (80, 90)}
     return {
         "y": y[matured, k],
@@ -138,7 +148,7 @@ def _losses(
         "loss_se": squared_error(y=came, y_hat=location),
         "loss_ae": absolute_error(y=came, y_hat=location),
         "loss_crps": crps_quantiles(y=came, quantiles=quantiles, levels=DENSE_LEVELS),
-        "loss_crps_still": crps_quantiles(y=came, quantiles=still, levels=DENSE_LEVELS),
+        "loss_crps_still": crps_quantiles(y=came, quantiles=around, levels=DENSE_LEVELS),
         "loss_qlike": qlike_percent(variance=np.square(forecasts.scale[matured, k]), y=y[matured, k]),
         **{
             f"score_{mass}": interval_score(y=came, lower=low, upper=high, coverage=mass / 100)
@@ -149,22 +159,15 @@ def _losses(
 
 
 def _against(
-    history: PairHistory,
-    forecasts: Forecasts,
-    references: References,
-    y: FloatArray,
-    matured: NDArray[np.int64],
-    k: int,
+    references: References, y: FloatArray, still: FloatArray, matured: NDArray[np.int64], k: int
 ) -> dict[str, NDArray[np.float64] | pa.Array]:
     """Those of the references, each (matured,); nulls where there is none."""
     came = y[matured, k] * BASIS_POINTS
-    still = np.zeros(len(matured))
-    if references.freshest is not None:
-        still = np.log(references.freshest[matured] / history.closes[forecasts.rows[matured]]) * BASIS_POINTS
-    walk = references.sigma[matured, k, None] * _NORMAL * BASIS_POINTS
+    repeated = still[matured] * BASIS_POINTS
+    walk = repeated[:, None] + references.sigma[matured, k, None] * _NORMAL * BASIS_POINTS
     others = {"garch": references.garch, "har": references.har}
     return {
-        "loss_se_walk": squared_error(y=came, y_hat=still),
+        "loss_se_walk": squared_error(y=came, y_hat=repeated),
         "loss_crps_walk": crps_quantiles(y=came, quantiles=walk, levels=DENSE_LEVELS),
         **{
             f"loss_qlike_{name}": _qlike(None if variance is None else variance[matured, k], y[matured, k])

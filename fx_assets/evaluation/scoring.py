@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -155,3 +156,10 @@ def observed_at(history: PairHistory, bars: pa.Table) -> Observed:
     _, rows, at = np.intersect1d(own, ends, assume_unique=True, return_indices=True)
     own[rows] = observed(bars, ends)[at]
     return own.astype("datetime64[us]")
+
+
+def target_starts(history: PairHistory, bars: pa.Table) -> dict[datetime, datetime]:
+    """By origin (aware, UTC) the instant at which its last price was set; arguments as of `observed_at`."""
+    times = (history.ends.astype("datetime64[us]"), observed_at(history, bars))
+    origins, seen = (each.astype(object).tolist() for each in times)
+    return {at.replace(tzinfo=UTC): when.replace(tzinfo=UTC) for at, when in zip(origins, seen, strict=True)}

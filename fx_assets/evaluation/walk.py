@@ -28,6 +28,7 @@ from fx_assets.models.version import CODE_VERSION as MODELS_VERSION
 from fx_assets.settings import Settings
 from fx_assets.specs.schema import ModelSpec
 from fx_assets.storage.hashing import fingerprint
+from fx_assets.storage.lake import Lake
 from fx_assets.timegrid.windows import EvaluationWindow, Period
 from fx_assets.training.digest import history_digest
 from fx_assets.training.materials import Materials
@@ -158,15 +159,16 @@ def self_name(fold: str, fingerprint: str) -> str:
     return f"{fold}-{fingerprint[:8]}"
 
 
-# What `self_names` reads.
-SELF_COLUMNS = ("fold", "fingerprint")
+def selves_on_record(lake: Lake, model_id: str, scope: str) -> list[str]:
+    """The names of the earlier selves in a model's stored walk forward of a pair (or "panel"); none without a walk."""
+    return self_names(lake.find(walk_table(model_id), scope.upper(), columns=("fold", "fingerprint")))
 
 
 def self_names(table: pa.Table | None) -> list[str]:
     """The names of the earlier selves in a walk forward, sorted; none where there is no walk."""
     if table is None:
         return []
-    rows = table.group_by(list(SELF_COLUMNS)).aggregate([]).to_pylist()
+    rows = table.group_by(["fold", "fingerprint"]).aggregate([]).to_pylist()
     return sorted(self_name(row["fold"], row["fingerprint"]) for row in rows)
 
 

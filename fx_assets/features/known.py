@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fx_assets.features.errors import FeatureError
 from fx_assets.features.frames import FloatArray
+from fx_assets.timegrid.calendars import calendar
 from fx_assets.timegrid.trading_dates import fixing_time
 
 Micros = NDArray[np.int64]
@@ -141,6 +142,10 @@ def observed(table: pa.Table, ends: Micros) -> Micros:
 
 @lru_cache(maxsize=20_000)
 def _fixing(day: date) -> int:
+    # A week is named after its Friday, also where its last rate is of the day before: Good Friday has none.
+    target = calendar("target")
+    while not target.is_open(day):
+        day -= timedelta(days=1)
     return round(fixing_time(day).timestamp() * 1e6)
 
 

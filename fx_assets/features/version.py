@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-CODE_VERSION = 2
+CODE_VERSION = 3

@@ -18,7 +18,7 @@ from fx_assets.forecasting.document import (
 from fx_assets.forecasting.freshness import freshness
 from fx_assets.forecasting.targets import KindOfPrice, Target, targets
 from fx_assets.models.base import BasePredictor
-from fx_assets.models.inputs import PairHistory, check_gap
+from fx_assets.models.inputs import PairHistory, check_gap, coming
 from fx_assets.models.manifest import Manifest
 from fx_assets.models.ranges import Ranges
 from fx_assets.models.results import Distribution
@@ -60,8 +60,8 @@ def issue(
     distribution = predictor.run({"data": window.tolist(), **_ahead(history, row, spec)}, pair.pair, ranges)
     data_as_of: date = history.trading_dates[row].astype("datetime64[D]").item()
     end: datetime = history.ends[row].astype("datetime64[us]").item().replace(tzinfo=UTC)
-    fresh = freshness(data_as_of, days, pair.freshness, now)
-    steps = targets(data_as_of, spec.horizon, days, kind_of_price)
+    fresh = freshness(data_as_of, days, pair.freshness, now, origin=end, frequency=spec.frequency)
+    steps = targets(data_as_of, spec.horizon, days, kind_of_price, origin=end, frequency=spec.frequency)
     revision: Revision = "live" if row == len(history) - 1 else "replay"
     return ForecastDocument(
         pair=pair.pair,
@@ -96,7 +96,7 @@ def issue(
 
 
 def _ahead(history: PairHistory, row: int, spec: ModelSpec) -> dict[str, Any]:
-    ahead = history.ahead(np.array([row]), spec.horizon, spec.known_ahead)
+    ahead = coming(history, np.array([row]), spec)
     return {} if ahead is None else {"ahead": ahead[0].tolist()}
 
 

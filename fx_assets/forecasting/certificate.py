@@ -144,11 +144,15 @@ def standing(table: pa.Table, model_id: str, version: str, *, when: datetime | N
     return newest(table, model_id, version, when=when) or newest(table, model_id, when=when)
 
 
+def decisive(certificate: Certificate) -> AtHorizon:
+    """The first horizon whose ranges have the verdict over all horizons."""
+    rows = certificate.horizons
+    return next((row for row in rows if row.density.verdict == certificate.verdict), rows[0])
+
+
 def in_words(certificate: Certificate) -> str:
     """One sentence for people: the verdict on the ranges, and what it rests on, at the first horizon that says so."""
-    at = next(
-        (row for row in certificate.horizons if row.density.verdict == certificate.verdict), certificate.horizons[0]
-    )
+    at = decisive(certificate)
     found, value = at.density, at.density.adjusted_p_value
     p = "" if value is None else ", p under .001" if value < 0.001 else f", p {value:.3f}"
     ratio = "" if found.ratio is None else f" {found.ratio:.4f} times"

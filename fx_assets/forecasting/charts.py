@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -46,12 +47,16 @@ def fan_chart(bars: pa.Table | pl.DataFrame, document: ForecastDocument, *, tail
     return picture
 
 
-def _recent(bars: pa.Table | pl.DataFrame, document: ForecastDocument, tail: int) -> tuple[list[date], list[float]]:
-    table = (bars if isinstance(bars, pa.Table) else bars.to_arrow()).select(["pair", "trading_date", "close"])
+def _recent(
+    bars: pa.Table | pl.DataFrame, document: ForecastDocument, tail: int
+) -> tuple[list[date] | list[datetime], list[float]]:
+    """When prices were and what they were: trading dates, and ends of the bars where these are shorter."""
+    name, limit = ("trading_date", document.data_as_of) if _daily(document) else ("end", document.origin)
+    table = (bars if isinstance(bars, pa.Table) else bars.to_arrow()).select(["pair", name, "close"])
     rows = sorted(
-        (row["trading_date"], row["close"])
+        (row[name], row["close"])
         for row in table.to_pylist()
-        if row["pair"] == document.pair and row["trading_date"] <= document.data_as_of and row["close"] is not None
+        if row["pair"] == document.pair and row[name] <= limit and row["close"] is not None
     )[-tail:]
     if not rows:
         raise ValueError(
@@ -60,14 +65,24 @@ def _recent(bars: pa.Table | pl.DataFrame, document: ForecastDocument, tail: int
     return [day for day, _ in rows], [close for _, close in rows]
 
 
-def _dates(days: list[date]) -> Any:
+def _daily(document: ForecastDocument) -> bool:
+    return document.frequency == "1d"
+
+
+def _dates(days: Sequence[date | datetime]) -> Any:
+    """As an axis takes them: dates, or times in UTC."""
     import numpy as np
 
+    if days and isinstance(days[0], datetime):
+        return np.array([f"{day:%Y-%m-%dT%H:%M:%S}" for day in days], dtype="datetime64[s]")
     return np.array(days, dtype="datetime64[D]")
 
 
 def _fan(axes: Axes, document: ForecastDocument) -> None:
-    days = _dates([document.data_as_of, *(horizon.target_date for horizon in document.horizons)])
+    if _daily(document):
+        days = _dates([document.data_as_of, *(horizon.target_date for horizon in document.horizons)])
+    else:
+        days = _dates([document.origin, *(horizon.target_time for horizon in document.horizons)])
     levels = list(document.horizons[0].quantiles)
     for (low, high), shade in zip(zip(levels, reversed(levels), strict=True), _SHADES, strict=False):
         if float(low) >= 0.5:
@@ -110,7 +125,7 @@ def _dress(axes: Axes, document: ForecastDocument) -> None:
     ticks: Any = dates  # this module of matplotlib has no types
     locator = ticks.AutoDateLocator(minticks=5, maxticks=10)
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ticks.DateFormatter("%d %b"))
+    axes.xaxis.set_major_formatter(ticks.DateFormatter("%d %b" if _daily(document) else "%d %b %H:%M"))
     axes.yaxis.set_major_formatter(f"{{x:.{decimals(document.pip)}f}}")
     axes.grid(color=_GRID, linewidth=0.8)
     axes.set_axisbelow(True)

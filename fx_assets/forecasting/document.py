@@ -85,7 +85,7 @@ class ForecastDocument(_Part):
     origin: AwareDatetime = Field(description="End of the last bar used")
     data_as_of: date = Field(description="Trading date of the last bar used")
     issued_at: AwareDatetime = Field(description="Wall clock of the commit, or of the answer on demand")
-    valid_until: AwareDatetime = Field(description="End of the next open trading date's bar after data_as_of")
+    valid_until: AwareDatetime = Field(description="End of the next bar after the origin, as the calendar plans it")
     stale: bool = Field(description="Whether more open trading dates have ended without a price than the pair allows")
     revision: Revision
     in_sample: bool = Field(description="Whether the model was trained on data after the origin")

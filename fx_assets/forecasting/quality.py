@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from fx_assets.forecasting.document import ForecastDocument
@@ -9,6 +11,7 @@ from fx_assets.models.inputs import FloatArray
 from fx_assets.specs.schema import PairSpec
 from fx_assets.storage.records import CheckOutcome
 from fx_assets.timegrid.calendars import calendar
+from fx_assets.timegrid.trading_dates import bar_end, bar_start
 
 # Every check by name, and whether failing it blocks the commit.
 CHECKS = {
@@ -65,10 +68,34 @@ def _starts_at_last_price(document: ForecastDocument, closes: FloatArray) -> Che
 
 def _open_dates(document: ForecastDocument, pair: PairSpec) -> CheckOutcome:
     dates = [horizon.target_date for horizon in document.horizons]
+    if document.frequency != "1d":
+        return _open_hours(document, pair)
     expected = calendar(pair.calendar).next_days(document.data_as_of, len(dates))
     said = f"{len(dates)} open dates of calendar {pair.calendar}, {dates[0]} to {dates[-1]}"
     wrong = next((at for at, other in zip(dates, expected, strict=True) if at != other), None)
     return _outcome("targets_on_open_dates", wrong is None, said if wrong is None else f"{wrong} is out of place")
+
+
+def _open_hours(document: ForecastDocument, pair: PairSpec) -> CheckOutcome:
+    """Of bars within a day: each target lies in the open trading date that it names, and dates follow each other."""
+    days, times = calendar(pair.calendar), [horizon.target_time for horizon in document.horizons]
+    wrong = next(
+        (
+            horizon.target_time
+            for horizon in document.horizons
+            if not (
+                days.is_open(horizon.target_date)
+                and bar_start(horizon.target_date) < horizon.target_time <= bar_end(horizon.target_date)
+            )
+        ),
+        None,
+    )
+    known = [document.data_as_of, *(horizon.target_date for horizon in document.horizons)]
+    skipped = next((day for before, day in pairwise(known) if len(days.days(before, day)) > 2), None)
+    said = f"{len(times)} times in open dates of calendar {pair.calendar}, {times[0]} to {times[-1]}"
+    if wrong is not None or skipped is not None:
+        said = f"{skipped if wrong is None else wrong} is out of place"
+    return _outcome("targets_on_open_dates", wrong is None and skipped is None, said)
 
 
 def _fresh(document: ForecastDocument) -> CheckOutcome:

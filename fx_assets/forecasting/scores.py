@@ -16,8 +16,8 @@ from fx_assets.timegrid.windows import EvaluationWindow
 _UTC = pa.timestamp("us", tz="UTC")
 # Losses in basis points of the cumulative log return (`loss_se` in their square), lower is better; see
 # `evaluation.judge`. `fold` is "live" for the version that forecasts, "walk-2021" for an earlier self of its
-# configuration. `loss_crps_still`: the same ranges around the last price, which is a random walk with this model's
-# volatility. Null where there is no such reference.
+# configuration. `loss_crps_still`: the same ranges around the freshest known price, which is a random walk with
+# this model's volatility. Null where there is no such reference.
 SCORES_SCHEMA = pa.schema(
     [
         pa.field("pair", pa.string()),

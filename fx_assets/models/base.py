@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -64,6 +64,9 @@ __all__ = [
     "Row",
 ]
 
+# The one column of what a kind that uses the clock is told.
+_CLOCK = ("hour_of_week",)
+
 
 class NoHyperparameters(Strict):
     """For kinds with nothing to set."""
@@ -93,6 +96,7 @@ class BasePredictor(ABC):
     # What a kind can do; `registry.problems_of` holds every spec to it before anything is trained.
     uses_features: ClassVar[bool] = False  # exogenous columns beside the close
     uses_ahead: ClassVar[bool] = False  # `known_ahead`: the calendar of the bars to come
+    uses_clock: ClassVar[bool] = False  # hours of the week of the window's bars and of those to come
     warm: ClassVar[bool] = False  # may go on from its newest version on new rows
     trainer: ClassVar[Literal["fit", "lightning", "ensemble"]] = "fit"
     # What its checkpoints are made with, as tags in Dagster's UI.
@@ -233,7 +237,7 @@ class BasePredictor(ABC):
     def _check_golden(self, files: Mapping[str, bytes]) -> None:
         sample = read_golden(files)
         try:
-            location, scale, _ = self._one(sample.window, sample.ahead)
+            ((location, scale, _),) = self._rows(sample.window[None], [sample.ahead])
         except (ValueError, IndexError) as error:
             raise InvalidCheckpoint(f"{GOLDEN}: cannot be computed ({error}); train again") from error
         if differs := sample.unlike(location, scale):
@@ -281,7 +285,8 @@ class BasePredictor(ABC):
     def predict(self, batch: FloatArray, ahead: FloatArray | None = None) -> Prediction:
         """Forecasts of B windows (B, window, columns), each computed alone.
 
-        `ahead` (B, horizon, known_ahead): what the calendar says of the bars to come, where the spec asks for it.
+        `ahead` (B, horizon, known_ahead): what the calendar says of the bars to come, where the spec asks for it; for a
+        kind that uses the clock, (B, window + horizon, 1): see `inputs.coming`.
 
         Raises `InvalidInput` for windows no model can use, `NotLoaded` before a checkpoint is loaded,
         `ModelOutputInvalid` for a forecast that is not finite or has no spread.
@@ -289,9 +294,11 @@ class BasePredictor(ABC):
         if not self._loaded:
             raise NotLoaded(f"model {self.spec.model_id}: call load_model first")
         batch = check_batch(batch, self.spec.window, self.columns, gaps=self.gaps)
-        coming = check_ahead(ahead, len(batch), self.spec.horizon, self.spec.known_ahead)
-        # Each window goes in as an array of its own: sums depend on memory layout, answers must not.
-        rows = [self._one(np.array(window, order="C"), known) for window, known in zip(batch, coming, strict=True)]
+        bars, told = self.spec.horizon, tuple[str, ...](self.spec.known_ahead)
+        if self.uses_clock:
+            bars, told = self.spec.window + self.spec.horizon, _CLOCK
+        coming = check_ahead(ahead, len(batch), bars, told)
+        rows = self._rows(batch, coming)
         shape = (len(rows), self.spec.horizon)
         return Prediction(
             location=np.array([row.location for row in rows]).reshape(shape),
@@ -299,10 +306,18 @@ class BasePredictor(ABC):
             notes=tuple(row.notes for row in rows),
         )
 
+    def _rows(self, batch: FloatArray, ahead: Sequence[FloatArray | None]) -> list[Row]:
+        """Hook of kinds that compute many windows at once, each to the bits that it has alone."""
+        # Each window goes in as an array of its own: sums depend on memory layout, answers must not.
+        return [self._one(np.array(window, order="C"), known) for window, known in zip(batch, ahead, strict=True)]
+
     def _one(self, window: FloatArray, ahead: FloatArray | None) -> Row:
         if self.plan is not None:
             window = np.column_stack([window[:, 0], self.plan.apply(window[:, 1:])])
-        row = Row(*self._predict_ahead(window, ahead))
+        return self._checked(Row(*self._predict_ahead(window, ahead)))
+
+    def _checked(self, row: Row) -> Row:
+        """The row as floats. Raises `ModelOutputInvalid` for another shape and for what is no distribution."""
         row = row._replace(location=np.asarray(row.location, float), scale=np.asarray(row.scale, float))
         for name, values in (("location", row.location), ("scale", row.scale)):
             if values.shape != (self.spec.horizon,):
@@ -318,7 +333,7 @@ class BasePredictor(ABC):
         """Hook: location (H,) and scale (H,) from one window (window, inside); a `Row` adds notes."""
 
     def _predict_ahead(self, window: FloatArray, ahead: FloatArray | None) -> tuple[FloatArray, FloatArray] | Row:
-        """Hook of kinds that use `known_ahead`: the same, beside (horizon, known_ahead)."""
+        """Hook of kinds that use `known_ahead` or the clock: the same, beside what `predict` takes of one window."""
         del ahead
         return self._predict(window)
 
@@ -353,7 +368,7 @@ class BasePredictor(ABC):
     def run(self, raw: Mapping[str, Any], pair: str, ranges: Ranges | None = None) -> Distribution:
         """From rows to the calibrated distribution of one pair; `timings` has the seconds of each step.
 
-        `raw`: as `prepare_input` takes it and, for a model with `known_ahead`, `ahead` (horizon, known_ahead).
+        `raw`: as `prepare_input` takes it and, for a model with `known_ahead` or the clock, `ahead` of one window.
         `ranges`: as outcomes have moved the checkpoint's calibration since; without them, the calibration itself.
         """
         marks = [time.perf_counter()]

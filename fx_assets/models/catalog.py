@@ -19,8 +19,8 @@ from fx_assets.specs.problems import nearest
 from fx_assets.specs.schema import FeatureSetSpec, Frequency, ModelSpec, PairSpec
 from fx_assets.timegrid.frequencies import makes
 
-FORECAST_FREQUENCY: Frequency = "1d"
-"""The one frequency that models forecast so far."""
+FORECAST_FREQUENCIES: tuple[Frequency, ...] = ("1h", "1d")
+"""The frequencies that models forecast so far."""
 
 
 def load(settings: Settings, *, environ: Mapping[str, str] | None = None) -> Catalog:
@@ -97,6 +97,9 @@ def _check_features(spec: FeatureSetSpec, pairs: Mapping[str, PairSpec], series:
 
 
 def _check_model(spec: ModelSpec) -> Iterable[tuple[str, str]]:
-    if spec.frequency != FORECAST_FREQUENCY:
-        yield "frequency", f"models forecast daily bars; {spec.frequency} bars can be made and read, not yet forecast"
+    if spec.frequency not in FORECAST_FREQUENCIES:
+        able = f"models forecast bars of {' and '.join(FORECAST_FREQUENCIES)}"
+        yield "frequency", f"{able}; {spec.frequency} bars can be made and read, not yet forecast"
+    elif spec.known_ahead and spec.frequency != "1d":
+        yield "known_ahead", f"says what trading dates are to come, not bars of {spec.frequency}; remove this key"
     yield from check_model(spec)

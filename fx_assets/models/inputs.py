@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fx_assets.models.errors import InsufficientHistory
-from fx_assets.specs.schema import ModelSpec
-from fx_assets.timegrid.ahead import known_ahead
-from fx_assets.timegrid.calendars import CalendarName
+from fx_assets.models.registry import predictor_class
+from fx_assets.specs.schema import Frequency, ModelSpec
+from fx_assets.timegrid.ahead import ends_ahead, hours_of_week, known_ahead
+from fx_assets.timegrid.calendars import CalendarName, calendar
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +35,7 @@ class PairHistory:
 
     `ends` (n,) naive datetime64[us] meaning UTC, strictly increasing; `trading_dates` (n,)
     datetime64[D]; `closes` (n,) in quote currency, positive; `features` (n, k) finite, or NaN where there is none;
-    `calendar` says which dates are to come.
+    `calendar` and `frequency` say which bars are to come.
     Raises `ValueError` where these do not hold.
     """
 
@@ -45,6 +46,7 @@ class PairHistory:
     features: FloatArray
     feature_names: tuple[str, ...] = ()
     calendar: CalendarName = "fx"
+    frequency: Frequency = "1d"
 
     def __post_init__(self) -> None:
         n = len(self.ends)
@@ -132,9 +134,25 @@ class PairHistory:
             return None
         return known_ahead(self.trading_dates[rows], horizon, self.calendar, columns)
 
+    def clock(self, rows: NDArray[np.int64], window: int, horizon: int) -> FloatArray:
+        """Hour of the week in New York (`timegrid.ahead.hours_of_week`) of bars: (n, window + horizon, 1).
+
+        They are the `window` bars that end with each of `rows` (n,), as they came, and the `horizon` planned after it.
+        """
+        past = hours_of_week(self.ends)[rows[:, None] + np.arange(1 - window, 1)]
+        ends, _ = ends_ahead(
+            self.ends[rows], self.trading_dates[rows], horizon, calendar(self.calendar), self.frequency
+        )
+        return np.concatenate([past, hours_of_week(ends)], axis=1)[:, :, None].astype(np.float64)
+
 
 def history(
-    pair: str, bars: pa.Table, features: pa.Table | None = None, *, calendar: CalendarName = "fx"
+    pair: str,
+    bars: pa.Table,
+    features: pa.Table | None = None,
+    *,
+    calendar: CalendarName = "fx",
+    frequency: Frequency = "1d",
 ) -> PairHistory:
     """Join bars and features of one pair on `time`; any row order.
 
@@ -167,13 +185,25 @@ def history(
         features=values,
         feature_names=names,
         calendar=calendar,
+        frequency=frequency,
     )
 
 
 def windows(history: PairHistory, rows: NDArray[np.int64], spec: ModelSpec) -> tuple[FloatArray, FloatArray | None]:
     """What `BasePredictor.predict` takes for the windows that end with `rows` (n,): (n, window, columns), and ahead."""
     batch = np.stack([history.window(int(row), spec.window) for row in rows])
-    return batch, history.ahead(rows, spec.horizon, spec.known_ahead)
+    return batch, coming(history, rows, spec)
+
+
+def coming(history: PairHistory, rows: NDArray[np.int64], spec: ModelSpec) -> FloatArray | None:
+    """What the model is told of times beside the windows that end with `rows` (n,).
+
+    Of the bars to come (n, horizon, known_ahead) or None; for a kind that uses the clock, the hours of the week of the
+    window's bars and of those to come: (n, window + horizon, 1).
+    """
+    if predictor_class(spec.kind).uses_clock:
+        return history.clock(rows, spec.window, spec.horizon)
+    return history.ahead(rows, spec.horizon, spec.known_ahead)
 
 
 def check_gap(history: PairHistory, i: int, rows: int, calendar: TradingCalendar, gap_limit: int) -> None:

@@ -136,6 +136,9 @@ def _problems(spec: ModelSpec, member: MemberSpec) -> Iterator[tuple[str, str]]:
     if cls.trainer == "ensemble":
         yield "kind", f"{member.kind!r} cannot be a member of an ensemble; list its members here instead"
         return
+    if cls.uses_clock:
+        yield "kind", f"{member.kind!r} goes by the clock, which members are not told of yet; leave this member out"
+        return
     if spec.scope not in cls.scopes:
         able = " or ".join(sorted(cls.scopes))
         yield "kind", f"kind {member.kind!r} has no scope {spec.scope!r} (it has {able}); leave this member out"

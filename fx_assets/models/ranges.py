@@ -3,12 +3,21 @@
 Each central mass of each horizon has a half-width below and one above the location, in units of the scale. They begin
 as a checkpoint's calibration and are moved, one matured outcome after the other, by a slow multiplicative tracker:
 
-    log width += GAIN (missed - (1 - mass)),    lean += LEAN (missed above - missed below)
+    log width += gain (missed - (1 - mass)),    lean += side (missed above - missed below)
 
 so that over any long stretch the share of misses is 1 - mass whatever the world does (the width cannot drift for ever),
 and both sides miss alike. Source: online quantile tracking as in Gibbs and Candes 2021 ("Adaptive conformal inference
 under distribution shift") and Angelopoulos, Candes and Tibshirani 2023 ("Conformal PID control"), made multiplicative
 so that no half-width is ever infinite or negative. The outcome of an origin h bars ahead counts h bars later.
+
+One miss of a wide range says more than one of a narrow range, so `side` is LEAN / (1 - mass), and `gain` is
+GAIN from the central mass OUTER on and GAIN (1 - OUTER) / (1 - mass) for narrower ones. Outcomes several bars ahead
+overlap and say the same thing again: `gain` is halved and `side` divided by the bars ahead.
+
+Chosen of 35 settings on the ECB's rates of 2004 to 2011 alone (six pairs, by the scale model and by GARCH-t): the
+smallest gain of a grid with which both hold 80 % and 90 % one day ahead within 4 points over any 500 origins. The 1 %
+tails of both sides then miss alike. Against a gain of .01 and a lean of .0025 everywhere it costs .1 % of a mean
+interval score at most (.4 % of the 90 % one at 20 days), of CRPS nothing.
 """
 
 from __future__ import annotations
@@ -22,8 +31,10 @@ import numpy as np
 
 from fx_assets.models.calibration import DENSE_LEVELS, Calibration, FloatArray
 
-GAIN = 0.01
-LEAN = 0.0025
+GAIN = 0.025
+LEAN = 0.0005
+# Of this central mass, in hundredths, and wider ones half-widths move by the whole gain.
+OUTER = 80
 # A half-width stays within a factor of this around the calibration's: a market that stood still for years wakes up.
 MOST = math.log(20.0)
 
@@ -90,18 +101,24 @@ class Ranges:
         rising: FloatArray = np.maximum.accumulate(moved, axis=1)
         return rising
 
-    def updated(self, location: FloatArray, scale: FloatArray, y: FloatArray) -> Ranges:
+    def updated(
+        self, location: FloatArray, scale: FloatArray, y: FloatArray, *, steps: Sequence[int] | None = None
+    ) -> Ranges:
         """After outcomes `y` (H,) of forecasts `location` and `scale` (H,); NaN where none has matured.
 
-        Each horizon's outcome may be of another origin.
+        Each horizon's outcome may be of another origin. `steps` (H,): bars ahead of each, default 1..H.
         """
         known = np.isfinite(y)
         error = np.where(known, (y - location) / scale, 0.0)[:, None]
         under, over = error < -self.below, error > self.above
-        masses = np.arange(1, self.calibration.z.shape[1] + 1) / 100
-        missed = under.astype(np.float64) + over - (1 - masses)
-        width = self.width + GAIN * missed * known[:, None]
-        lean = self.lean + LEAN * (over.astype(np.float64) - under) * known[:, None]
+        masses = np.arange(1, self.calibration.z.shape[1] + 1)
+        expected = (100 - masses) / 100
+        bars = np.arange(1, self.horizons + 1) if steps is None else np.asarray(steps)
+        gain = GAIN * np.minimum(1.0, (100 - OUTER) / (100 - masses)) / np.minimum(bars, 2)[:, None]
+        side = LEAN / expected / bars[:, None]
+        missed = under.astype(np.float64) + over - expected
+        width = self.width + gain * missed * known[:, None]
+        lean = self.lean + side * (over.astype(np.float64) - under) * known[:, None]
         matured = tuple(count + bool(seen) for count, seen in zip(self.matured, known.tolist(), strict=True))
         return Ranges(self.calibration, np.clip(width, -MOST, MOST), np.clip(lean, -MOST, MOST), matured)
 
@@ -153,7 +170,7 @@ def follow(
         origins = i - np.asarray(ahead)
         rows = np.maximum(origins, 0)
         came = np.where(origins >= 0, y[rows, columns], np.nan)
-        ranges = ranges.updated(location[rows, columns], scale[rows, columns], came)
+        ranges = ranges.updated(location[rows, columns], scale[rows, columns], came, steps=ahead)
         yield ranges
 
 

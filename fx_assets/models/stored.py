@@ -48,6 +48,7 @@ def _versioned(lake: Lake, pair: str, spec: ModelSpec, catalog: Catalog) -> tupl
         current_rows(bars.read(pair)),
         None if extra is None else extra.read(pair),
         calendar=catalog.pairs[pair].calendar,
+        frequency=spec.frequency,
     )
     return rows, _name(pair, bars, extra)
 

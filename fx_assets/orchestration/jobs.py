@@ -29,6 +29,7 @@ def build(catalog: Catalog) -> list[Job]:
             for group in catalog.exog
         ),
         *(job for spec in catalog.models.values() for job in _own_jobs(spec)),
+        *(_closing_jobs(catalog) if catalog.models else []),
         dg.define_asset_job(
             keys.INGEST_JOB,
             selection=_prices_and_bars(catalog) - dg.AssetSelection.checks(FRESHNESS),
@@ -52,6 +53,28 @@ def _pairs_job(catalog: Catalog) -> Job:
         - dg.AssetSelection.checks(FRESHNESS),
         description="Wave 1 of the night: prices, bars, features and the models for all pairs.",
     )
+
+
+def _closing_jobs(catalog: Catalog) -> list[Job]:
+    """What is made of all models of a pair, and then of all pairs."""
+    asked = catalog.forecast_frequencies()
+    board = dg.AssetSelection.assets(*(keys.leaderboard(f) for f in asked))
+    return [
+        *(
+            dg.define_asset_job(
+                nights.close_job(f),
+                selection=dg.AssetSelection.assets(keys.scorecard(f), keys.champions(f)),
+                description=f"Closes the night of a pair at {f}: forecasts that came due, and who serves from now on.",
+            )
+            for f in asked
+        ),
+        dg.define_asset_job(
+            nights.BOARD_JOB,
+            # Not every catalog has pairs to join.
+            selection=board | dg.AssetSelection.key_prefixes(["joint"]),
+            description="Closes the night of all pairs: the joint forecast and the leaderboard.",
+        ),
+    ]
 
 
 def _crossing_job(catalog: Catalog) -> Job:

@@ -72,3 +72,23 @@ def references(frequency: str) -> dg.AssetKey:
 def certificate(model_id: str) -> dg.AssetKey:
     """What a model was measured to be worth."""
     return dg.AssetKey(["certificates", model_id])
+
+
+def champions(frequency: str) -> dg.AssetKey:
+    """Who serves each pair at a frequency, since when and why."""
+    return dg.AssetKey(["champions", frequency])
+
+
+def scorecard(frequency: str) -> dg.AssetKey:
+    """Forecasts of bars of a frequency that came due, with what happened."""
+    return dg.AssetKey(["scorecard", frequency])
+
+
+def leaderboard(frequency: str) -> dg.AssetKey:
+    """Models and pairs at a frequency, with what each was measured to be worth."""
+    return dg.AssetKey(["leaderboard", frequency])
+
+
+def joint(group: str) -> dg.AssetKey:
+    """What a group of pairs does together, e.g. `joint/1d_fixing_target_usd`."""
+    return dg.AssetKey(["joint", group])

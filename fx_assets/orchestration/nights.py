@@ -1,8 +1,10 @@
-"""The plan of a night: which jobs run for which pairs, in three waves. Pure functions.
+"""The plan of a night: which jobs run for which pairs, wave by wave. Pure functions.
 
-1. one run per pair: prices, bars, features, and the models for all pairs;
+1. one run per pair: prices, bars, features, and the models for all pairs (where features read other pairs, in two);
 2. models that list their pairs, and each panel checkpoint once;
-3. panel forecasts per pair, and the freshness check.
+3. panel forecasts per pair;
+4. what closes the night of each pair: its scorecard, and who serves from now on;
+5. what looks at all pairs: the joint forecast, the leaderboard, the freshness check.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ PAIRS_TAG = "fx/pairs"
 
 PAIRS_JOB = "night_pairs"
 CROSSING_JOB = "night_crossing"
+BOARD_JOB = "night_board"
 FRESHNESS_JOB = "freshness"
 
 
@@ -37,6 +40,11 @@ def panel_train_job(model_id: str) -> str:
 def panel_forecast_job(model_id: str) -> str:
     """Job that forecasts and scores one pair with a panel checkpoint."""
     return f"forecast_{model_id}"
+
+
+def close_job(frequency: str) -> str:
+    """Job that closes the night of one pair at a frequency."""
+    return f"night_close_{frequency}"
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,8 @@ def waves(catalog: Catalog, night: date, pairs: Iterable[str]) -> tuple[tuple[La
     """The launches of a night for `pairs` (those whose source's calendar was open), wave by wave.
 
     First prices and all that needs one pair's alone; then, where there is such a thing, features that read other pairs,
-    and the models for all pairs on them; then models with a list of pairs and panels; then the panels' forecasts.
+    and the models for all pairs on them; then models with a list of pairs and panels; then the panels' forecasts; then
+    what is made of all models of a pair, and of all pairs.
     """
     wanted = tuple(pair for pair in catalog.pairs if pair in set(pairs))
     first = [(PAIRS_JOB, pair) for pair in wanted]
@@ -98,9 +107,14 @@ def waves(catalog: Catalog, night: date, pairs: Iterable[str]) -> tuple[tuple[La
             last += [(panel_forecast_job(spec.model_id), pair) for pair in own]
         else:
             listed += [(list_job(spec.model_id), pair) for pair in own]
-    if wanted:
-        last.append((FRESHNESS_JOB, None))
-    filled = (wave for wave in (first, crossing, listed, last) if wave)
+    close = [
+        (close_job(frequency), pair)
+        for frequency in catalog.forecast_frequencies()
+        for pair in catalog.forecast_at(frequency)
+        if pair in wanted
+    ]
+    board = [*([(BOARD_JOB, None)] if close else []), *([(FRESHNESS_JOB, None)] if wanted else [])]
+    filled = (wave for wave in (first, crossing, listed, last, close, board) if wave)
     return tuple(
         tuple(Launch(job, pair, number, night, wanted) for job, pair in wave) for number, wave in enumerate(filled, 1)
     )

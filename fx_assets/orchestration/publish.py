@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -30,7 +30,8 @@ class Draft:
 
     `facts` are plain numbers and texts that are stored and shown again when the asset is reused;
     `shown` is metadata for this run only (charts, tables). `unchanged` says that the rows are on
-    record already: then nothing is written.
+    record already: then nothing is written. `also` is recorded in the control transaction of the commit: both, or
+    neither.
     """
 
     table: pa.Table
@@ -38,6 +39,7 @@ class Draft:
     facts: Mapping[str, Any] = field(default_factory=dict)
     shown: Mapping[str, Any] = field(default_factory=dict)
     unchanged: bool = False
+    also: Callable[[Transaction], None] | None = None
 
 
 def publish_table(
@@ -64,7 +66,8 @@ def publish_table(
     draft = compute()
     yield from refuse_failed(draft.checks)
     if draft.unchanged and last is not None:
-        yield reused(last)
+        # Looked at again and found to say the same: what was looked at may still be worth showing.
+        yield materialized(last, {**_for_people(draft.facts), **draft.shown, "reused": True})
         return
     state = State(
         asset=asset,
@@ -77,16 +80,32 @@ def publish_table(
         committed_at=datetime.now(UTC),
         metadata=dict(draft.facts),
     )
-    stores.lake.write(table, pair, draft.table, state=state, mode=mode, guard=guard(context, stores, lease))
+    held = guard(context, stores, lease, also=draft.also)
+    stores.lake.write(table, pair, draft.table, state=state, mode=mode, guard=held)
     sweep(context, stores, table, pair)
     yield materialized(state, {**draft.shown, "reused": False, **table_schema(draft.table)})
 
 
 def guard(
-    context: dg.AssetExecutionContext, stores: Stores, lease: Lease
+    context: dg.AssetExecutionContext,
+    stores: Stores,
+    lease: Lease,
+    *,
+    also: Callable[[Transaction], None] | None = None,
 ) -> Callable[[], AbstractContextManager[Transaction]]:
-    """The short control transaction around a commit: the lease is still ours and nobody cancels."""
-    return lambda: stores.control.publishing(lease, is_cancelled=lambda: being_cancelled(context))
+    """The short control transaction around a commit: the lease is still ours and nobody cancels.
+
+    `also` is recorded first; where the commit fails after it, it is taken back.
+    """
+
+    @contextmanager
+    def held() -> Iterator[Transaction]:
+        with stores.control.publishing(lease, is_cancelled=lambda: being_cancelled(context)) as transaction:
+            if also is not None:
+                also(transaction)
+            yield transaction
+
+    return held
 
 
 def sweep(context: dg.AssetExecutionContext, stores: Stores, table: str, pair: str) -> None:
@@ -173,5 +192,9 @@ def _described(state: State) -> dict[str, Any]:
         "dagster/row_count": state.rows,
         "committed_at": dg.MetadataValue.timestamp(state.committed_at),
         "written_by_run": dg.MetadataValue.dagster_run(state.run_id),
-        **{name: value for name, value in state.metadata.items() if not name.startswith("_")},
+        **_for_people(state.metadata),
     }
+
+
+def _for_people(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if not name.startswith("_")}

@@ -18,7 +18,8 @@ def table_hash(table: pa.Table) -> str:
         column = table.column(name)
         # A length before each text keeps ("ab", "c") and ("a", "bc") apart.
         digest.update(f"{len(name)}:{name}:{len(column)};".encode())
-        _update(digest, pa.concat_arrays(_widened(column).chunks) if column.num_chunks else None, column.type)
+        chunks = _widened(column).chunks  # a cast of nothing may leave none
+        _update(digest, pa.concat_arrays(chunks) if chunks else None, column.type)
     return digest.hexdigest()
 
 

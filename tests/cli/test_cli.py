@@ -22,7 +22,7 @@ from tests.support.tiny_lake import TinyLake, tiny_lake
 
 COMMANDS = (
     *("validate", "demo", "materialize", "train", "forecast", "convert", "ingest", "export", "probe", "serve", "up"),
-    *("trials", "certificate", "backtest", "champions", "promote", "rollback"),
+    *("trials", "certificate", "backtest", "champions", "promote", "rollback", "leaderboard", "scorecard", "joint"),
 )
 NIGHT = datetime(2026, 10, 30, 21, 30, tzinfo=UTC)
 HEAVY = {

@@ -104,7 +104,7 @@ def published(cls: type[BasePredictor], root: Path) -> Artifact:
 
 def test_every_shipped_kind_is_covered() -> None:
     shipped = {
-        *("random_walk", "har", "garch", "egarch", "scale", "example_drift"),
+        *("random_walk", "har", "garch", "egarch", "scale", "seasonal_ewma", "example_drift"),
         *("ridge", "elastic_net", "gradient_boosting", "itransformer", "linear", "patchtst", "ensemble"),
     }
     assert shipped <= {cls.kind for cls in ALL}

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fx_assets.models.calibration import Calibration, fit_calibration
-from fx_assets.models.ranges import GAIN, MOST, Ranges, follow, narrowed
+from fx_assets.models.ranges import GAIN, LEAN, MOST, Ranges, follow, narrowed
 
 Floats = NDArray[np.float64]
 RNG = np.random.default_rng(11)
@@ -45,6 +45,34 @@ def test_one_miss_and_one_hit_by_hand() -> None:
     assert np.all(unknown.width == 0)
     assert unknown.matured == (0,)
     assert missed.matured == (1,)
+
+
+def test_what_a_miss_moves_by_hand_at_other_masses_and_steps() -> None:
+    """Wide ranges move by the whole gain and lean more; outcomes several bars ahead, which overlap, move them less."""
+    start = Ranges.from_calibration(calibration(3))
+    missed = start.updated(np.zeros(3), np.ones(3), np.full(3, 100.0), steps=(1, 2, 20))
+    for column, (halved, bars) in enumerate([(1, 1), (2, 2), (2, 20)]):
+        for mass, gain in ((50, GAIN * 0.2 / 0.5), (80, GAIN), (98, GAIN)):
+            assert missed.width[column, mass - 1] == pytest.approx(gain / halved * mass / 100), (mass, bars)
+            assert missed.lean[column, mass - 1] == pytest.approx(LEAN / (1 - mass / 100) / bars), (mass, bars)
+    by_default = start.updated(np.zeros(3), np.ones(3), np.full(3, 100.0))
+    same = start.updated(np.zeros(3), np.ones(3), np.full(3, 100.0), steps=(1, 2, 3))
+    assert np.array_equal(by_default.width, same.width)
+    assert np.array_equal(by_default.lean, same.lean)
+    assert not np.array_equal(by_default.lean, missed.lean)
+    always = np.full((21, 3), 100.0)
+    one = list(follow(start, np.zeros((21, 3)), np.ones((21, 3)), always, steps=(1, 2, 20)))[20]
+    assert one.lean[2, 79] == pytest.approx(LEAN / 0.2 / 20)  # one outcome 20 bars ahead has matured
+
+
+def test_both_tails_of_one_percent_miss_alike_where_outcomes_lean() -> None:
+    """Three years of a skewed world, told apart from ranges that lean as slowly in the tails as in the middle."""
+    y = np.random.default_rng(9).exponential(size=4000) - 1.0
+    path = walked(y)
+    over = np.array([v > r.above[0, 97] for r, v in zip(path, y.tolist(), strict=False)])[1000:]
+    under = np.array([v < -r.below[0, 97] for r, v in zip(path, y.tolist(), strict=False)])[1000:]
+    assert over.mean() == pytest.approx(0.01, abs=0.003)
+    assert under.mean() == pytest.approx(0.01, abs=0.003)
 
 
 def walked(y: Floats) -> list[Ranges]:

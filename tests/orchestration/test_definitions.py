@@ -44,12 +44,14 @@ def _settings() -> Settings:
 
 def test_every_model_has_its_assets_and_every_asset_says_what_it_is(catalog: Catalog, defs: dg.Definitions) -> None:
     specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
-    rooms = ("checkpoints", "walk", "ranges", "scores", "certificates", "forecasts")
+    rooms = ("checkpoints", "ranges", "scores", "certificates", "forecasts")
     stages = {f"{room}/{model}" for model in catalog.models for room in rooms}
+    stages |= {f"walk/{name}" for name, model in catalog.models.items() if model.evaluation.years}
     fitted = {f"selection/{name}" for name, model in catalog.models.items() if model.features == "core"}
     sets = {f"features/{name}{stage}" for name in ("core", "scale") for stage in ("", "/indicators")}
     shared = {"prices/raw", "bars/1d", "references/1d", *sets}
-    assert set(specs) == shared | stages | fitted
+    closing = {"scorecard/1d", "champions/1d", "leaderboard/1d", "joint/1d_fixing_target_usd"}
+    assert set(specs) == shared | stages | fitted | closing
     for name, spec in specs.items():
         assert spec.description, name
         assert spec.group_name not in (None, "default", "broken"), name
@@ -70,6 +72,7 @@ def test_no_job_mixes_partitions(defs: dg.Definitions) -> None:
     jobs = [job for job in defs.get_repository_def().get_all_jobs() if not job.name.startswith("__")]
     assert {job.name for job in jobs} == {
         *(nights.PAIRS_JOB, nights.CROSSING_JOB, nights.FRESHNESS_JOB, keys.INGEST_JOB),
+        *(nights.close_job("1d"), nights.BOARD_JOB),
         *(
             nights.list_job("usdjpy"),
             nights.list_job("blend"),
@@ -92,7 +95,7 @@ def test_every_nightly_asset_has_one_job(catalog: Catalog, defs: dg.Definitions)
     selected = [key for job in jobs for key in job.asset_layer.executable_asset_keys]
     assert len(selected) == len(set(selected))
     assert set(selected) == set(defs.resolve_asset_graph().materializable_asset_keys)
-    assert [name for name, spec in catalog.models.items() if not spec.schedule.nightly] == ["blend", "scale"]
+    assert [name for name, spec in catalog.models.items() if not spec.schedule.nightly] == ["blend"]
 
 
 def test_long_trainings_take_turns(defs: dg.Definitions) -> None:

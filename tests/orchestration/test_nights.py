@@ -40,16 +40,18 @@ def begin(instance: dg.DagsterInstance, launch: Launch, status: dg.DagsterRunSta
     instance.create_run_for_job(recorded, tags=tags, status=status)
 
 
-def test_four_waves_with_stable_keys(catalog: Catalog) -> None:
-    first, crossing, second, third = nights.waves(catalog, NIGHT, catalog.pairs)
+def test_six_waves_with_stable_keys(catalog: Catalog) -> None:
+    first, crossing, second, third, close, board = nights.waves(catalog, NIGHT, catalog.pairs)
     assert [launch.partition for launch in first] == list(catalog.pairs)
     assert [(launch.job, launch.partition) for launch in crossing] == [(nights.CROSSING_JOB, p) for p in catalog.pairs]
-    assert {(launch.job, launch.partition) for launch in second} == {("night_usdjpy", "USDJPY"), ("train_majors", None)}
+    panels = {("train_majors", None), ("train_scale", None)}
+    assert {(launch.job, launch.partition) for launch in second} == {("night_usdjpy", "USDJPY"), *panels}
     assert {launch.partition for launch in third if launch.job == "forecast_majors"} == set(
         catalog.pairs_of(catalog.models["majors"])
     )
-    assert [launch.job for launch in third][-1] == nights.FRESHNESS_JOB
-    keys = [launch.key for wave in (first, crossing, second, third) for launch in wave]
+    assert [(launch.job, launch.partition) for launch in close] == [("night_close_1d", p) for p in catalog.pairs]
+    assert [(launch.job, launch.partition) for launch in board] == [("night_board", None), ("freshness", None)]
+    keys = [launch.key for wave in (first, crossing, second, third, close, board) for launch in wave]
     assert len(set(keys)) == len(keys)
     assert keys[0] == "2026-10-30:night_pairs:AUDUSD"
 
@@ -83,7 +85,7 @@ def test_the_second_wave_waits_for_every_run_of_the_first(catalog: Catalog, inst
 
 def test_failed_pairs_do_not_stop_the_night(catalog: Catalog, instance: dg.DagsterInstance) -> None:
     now = datetime.now(UTC)
-    first, crossing, second, third = nights.waves(catalog, NIGHT, catalog.pairs)
+    first, crossing, second, third, close, board = nights.waves(catalog, NIGHT, catalog.pairs)
     for index, launch in enumerate(first):
         begin(instance, launch, dg.DagsterRunStatus.FAILURE if index == 0 else dg.DagsterRunStatus.SUCCESS)
     assert next_wave(catalog, instance, now, DEADLINE)[0] == list(crossing)
@@ -91,10 +93,15 @@ def test_failed_pairs_do_not_stop_the_night(catalog: Catalog, instance: dg.Dagst
         begin(instance, launch, dg.DagsterRunStatus.SUCCESS)
     assert next_wave(catalog, instance, now, DEADLINE)[0] == list(second)
     begin(instance, second[0], dg.DagsterRunStatus.FAILURE)
-    assert next_wave(catalog, instance, now, DEADLINE)[0] == [second[1]]
-    begin(instance, second[1], dg.DagsterRunStatus.SUCCESS)
+    assert next_wave(catalog, instance, now, DEADLINE)[0] == list(second[1:])
+    for launch in second[1:]:
+        begin(instance, launch, dg.DagsterRunStatus.SUCCESS)
     assert next_wave(catalog, instance, now, DEADLINE)[0] == list(third)
-    for launch in third:
+    for wave, following in ((third, close), (close, board)):
+        for launch in wave:
+            begin(instance, launch, dg.DagsterRunStatus.SUCCESS)
+        assert next_wave(catalog, instance, now, DEADLINE)[0] == list(following)
+    for launch in board:
         begin(instance, launch, dg.DagsterRunStatus.SUCCESS)
     assert next_wave(catalog, instance, now, DEADLINE) == ([], "night 2026-10-30 is complete")
 

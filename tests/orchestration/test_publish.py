@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from fx_assets.orchestration.publish import Draft, Event, check_specs, publish_table
 from fx_assets.orchestration.resources import Stores
 from fx_assets.settings import Settings
+from fx_assets.storage import lake_log
+from fx_assets.storage.control import Decision
 from fx_assets.storage.records import CheckOutcome
 
 KEY = dg.AssetKey(["forecasts", "probe"])
@@ -146,3 +149,43 @@ def test_a_commit_sweeps_what_a_killed_run_left_behind(stores: Stores, instance:
     assert fresh.exists(), "another run may be about to commit it"
     assert kept.path.exists()
     assert stores.lake.read(TABLE, PAIR).num_rows == 2
+
+
+def test_what_is_recorded_with_a_commit_is_recorded_with_it_or_not_at_all(
+    stores: Stores, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decision = Decision(
+        pair=PAIR,
+        frequency="1d",
+        number=1,
+        decided_at=datetime(2026, 10, 30, 21, 30, tzinfo=UTC),
+        decision_date=date(2026, 10, 30),
+        kind="initial",
+        champion_before=None,
+        champion_after="probe",
+        reason="the first",
+        evidence={},
+        decided_by="test",
+        run_id="run",
+    )
+
+    def draft() -> Draft:
+        return Draft(rows(1.1), checks(), also=lambda transaction: transaction.decide(decision))
+
+    def disk_full(*_: Any) -> int:
+        assert stores.control.decisions() == []  # nobody else sees it before the commit
+        raise OSError("no space left on device")
+
+    # The commit fails after the decision was written: neither stands.
+    with monkeypatch.context() as broken:
+        broken.setattr(lake_log, "commit", disk_full)
+        failed = run(asset(stores, "a", draft), instance)
+    assert "no space left" in str([event.step_failure_data for event in failed.get_step_failure_events()])
+    assert stores.control.decisions() == []
+    assert stores.lake.find(TABLE, PAIR) is None
+    assert run(asset(stores, "a", draft), instance).success
+    assert stores.control.decisions() == [decision]
+    # The decision is refused, for it does not follow the newest one: nothing is committed.
+    version = stores.lake.version(TABLE)
+    assert not run(asset(stores, "b", draft), instance).success
+    assert stores.lake.version(TABLE) == version

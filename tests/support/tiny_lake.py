@@ -35,7 +35,7 @@ from fx_assets.storage.hashing import fingerprint
 from fx_assets.storage.lake import Guard, Lake
 from fx_assets.storage.records import State
 from fx_assets.timegrid.calendars import calendar
-from fx_assets.timegrid.trading_dates import bar_end, bar_start
+from fx_assets.timegrid.trading_dates import bar_end, bar_start, fixing_time
 from fx_assets.training import request
 
 PAIRS = {"EURUSD": 1.1, "USDJPY": 110.0}
@@ -188,7 +188,8 @@ class TinyLake:
 
     def score(self, model_id: str, pair: str, crps: float) -> None:
         """Scores of the newest version on ten one-day windows: `crps` against 50 of the random walk."""
-        ends = [bar_end(day) for day in calendar("target").next_days(date(2026, 1, 1), 11)]
+        days = calendar("target").next_days(date(2026, 1, 1), 11)
+        ends = [bar_end(day) for day in days]
         count, moment, number = len(ends) - 1, pa.timestamp("us", tz="UTC"), pa.float64()
         columns = {
             "pair": pa.array([pair] * count),
@@ -205,7 +206,7 @@ class TinyLake:
         columns |= {
             "fold": pa.array(["live"] * count),
             "covered_90": pa.array([True] * count),
-            "observed_until": pa.array(ends[:-1], moment),
+            "observed_until": pa.array([fixing_time(day) for day in days[:-1]], moment),
         }
         columns |= {name: pa.array([0.0] * count, number) for name in SCORES_SCHEMA.names if name not in columns}
         rows = pa.table({name: columns[name] for name in SCORES_SCHEMA.names}, schema=SCORES_SCHEMA)

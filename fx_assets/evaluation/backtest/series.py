@@ -21,7 +21,7 @@ from fx_assets.evaluation.backtest.account import crosses_needed
 from fx_assets.evaluation.backtest.fills import Bars, Quotes, bars_from
 from fx_assets.evaluation.backtest.sizing import Signals, round_trip_costs, signals_of_locations
 from fx_assets.evaluation.certify import current
-from fx_assets.evaluation.walk import SELF_COLUMNS, self_names, walk_table
+from fx_assets.evaluation.walk import selves_on_record
 from fx_assets.forecasting.scores import LIVE
 from fx_assets.specs.schema import Frequency
 from fx_assets.storage.control import ModelVersion
@@ -88,7 +88,7 @@ def stored_forecasts(lake: Lake, pair: str, model_id: str, versions: Sequence[Mo
     scored = set(rows.column("model_version").unique().to_pylist())
     for version in versions:
         if version.version in scored:
-            selves = self_names(lake.find(walk_table(model_id), version.scope.upper(), columns=SELF_COLUMNS))
+            selves = selves_on_record(lake, model_id, version.scope)
             return out_of_sample(current(rows, model_id, version.version, selves), version)
     if scored:
         raise ValueError(

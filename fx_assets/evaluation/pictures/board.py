@@ -28,14 +28,17 @@ class Standing(NamedTuple):
 
 
 def leaderboard(
-    rows: Sequence[Standing], *, said: str = "CRPS one bar ahead against a random walk of calibrated volatility"
+    rows: Sequence[Standing],
+    *,
+    said: str = "CRPS against a random walk of calibrated volatility, where the verdict rests",
 ) -> bytes:
     """PNG under 100 kB: models by pairs, and the loss in per cent of the benchmark's.
 
     Blue is better, orange worse, pale where nothing was shown.
 
-    `rows` in any order, each model and pair at most once; models are drawn by their mean ratio, the best first, pairs
-    by name. `said`: which loss it is. Raises `ValueError` for no rows, twins, and words that are no verdict.
+    The loss is that of the horizon on which the verdict rests. `rows` in any order, each model and pair at most once;
+    models are drawn by their mean ratio, the best first, pairs by name. `said`: which loss it is. Raises `ValueError`
+    for no rows, twins, and words that are no verdict.
     """
     models, pairs, fields = _laid_out(rows)
     values = np.full((len(models), len(pairs)), np.nan)

@@ -19,11 +19,9 @@ from fx_assets.evaluation.skill.aims import Aim, book_aim, daily_aims, hourly_ai
 from fx_assets.evaluation.skill.book import BookTrack, book_track
 from fx_assets.evaluation.skill.candidates import (
     CANDIDATES,
-    MEANS,
     REALISED_CANDIDATES,
     REALISED_FEATURES,
     Candidate,
-    Mean,
 )
 from fx_assets.evaluation.skill.figures import EGARCH, GARCH
 from fx_assets.evaluation.skill.hourly import coverage_by_hour, hourly_ranges
@@ -53,7 +51,6 @@ class Task:
     quick: bool = False
     candidates: tuple[Candidate, ...] = CANDIDATES
     realised: tuple[Candidate, ...] = REALISED_CANDIDATES
-    means: tuple[Mean, ...] = MEANS
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,13 +142,13 @@ def run(task: Task, start: Start) -> Result:
     show = start(total)
     features = {**task.features, REALISED_FEATURES.name: REALISED_FEATURES}
     known: dict[str, Any] = {"features": features, "settings": task.settings, "show": show}
-    table = scored(daily, plan, task.candidates, task.means, **known)
+    table = scored(daily, plan, task.candidates, **known)
     book = book_track(table.said[table.headline], daily.histories())
     show("the book of all pairs")
     if intraday is None:
         return Result(task, table, book, None, None)
     world, hours = intraday
-    realised = scored(world, REALISED, task.realised, task.means, **known)
+    realised = scored(world, REALISED, task.realised, **known)
     return Result(task, table, book, realised, _hourly(hours, REALISED, show))
 
 

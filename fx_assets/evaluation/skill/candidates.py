@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from fx_assets.specs.schema import FeatureSetSpec, KnownAhead, ModelSpec, StageSpec
 
@@ -24,6 +24,7 @@ class Candidate:
     features: str | None = None
     known_ahead: tuple[KnownAhead, ...] = ()
     window: int = WINDOW
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
 
     def spec(self, pairs: Sequence[str], *, horizon: int) -> ModelSpec:
         """Its spec for `pairs`, `horizon` bars ahead."""
@@ -37,6 +38,7 @@ class Candidate:
             horizon=horizon,
             target=self.target,
             known_ahead=self.known_ahead,
+            hyperparameters=dict(self.hyperparameters),
         )
 
 
@@ -46,6 +48,7 @@ _SCALE = Candidate(
     scope="panel",
     features="scale",
     known_ahead=("weekday", "gap", "payroll", "after_payroll", "year_end"),
+    hyperparameters={"beside": "egarch"},
 )
 CANDIDATES: tuple[Candidate, ...] = (
     Candidate("random_walk", "random_walk", target="log_return"),
@@ -55,24 +58,9 @@ CANDIDATES: tuple[Candidate, ...] = (
     _SCALE,
 )
 
-
-@dataclass(frozen=True)
-class Mean:
-    """The geometric mean of what candidates forecast, all weighing alike: no weight is fitted, so none overfits.
-
-    Equal weights are hard to beat where members differ in kind (Timmermann 2006, "Forecast combinations", section 4).
-    """
-
-    name: str
-    members: tuple[str, ...]
-
-
-# A regression pooled over the panel, and each pair's own model that tells falls from rises. It was added after five
-# weights had been looked at on the tested rows of the ECB's rates: there its figures are an anchor, not a record.
-MEANS: tuple[Mean, ...] = (Mean("scale_egarch", ("scale", "egarch")),)
-
-# The shipped set of the kind `scale` and the volatility that hours realised, over the day, week and month of HAR. Its
-# half-lives are halved: five of them are what a feature looks back, and the OANDA files have 18 months before the test.
+# The sizes of the shipped set of the kind `scale` and the volatility that hours realised, over the day, week and month
+# of HAR. Half-lives are halved: five of them are what a feature looks back, and the OANDA files have 18 months before
+# the test.
 REALISED_FEATURES = FeatureSetSpec(
     name="scale_realised",
     stages=(
@@ -85,8 +73,9 @@ REALISED_FEATURES = FeatureSetSpec(
         ),
     ),
 )
-# On bars that know the variance realised inside them. The scale model's window only says whether it is believable.
+# On bars that know the variance realised inside them: the regression alone. An EGARCH knows daily closes only, and
+# wants 128 of them; without it the window only says whether the scale is believable.
 REALISED_CANDIDATES: tuple[Candidate, ...] = (
     *CANDIDATES[:-1],
-    replace(_SCALE, features=REALISED_FEATURES.name, window=32),
+    replace(_SCALE, features=REALISED_FEATURES.name, window=32, hyperparameters={"beside": "none"}),
 )

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from fx_assets.evaluation.references import NAMES, references
-from fx_assets.evaluation.skill.candidates import HEADLINE, Candidate, Mean
+from fx_assets.evaluation.skill.candidates import HEADLINE, Candidate
 from fx_assets.evaluation.skill.comparisons import blocks
 from fx_assets.evaluation.skill.figures import Figures, Tracks, figures
 from fx_assets.evaluation.skill.tracks import Track, of_candidate, of_reference
-from fx_assets.evaluation.skill.walked import Said, mean_of, walk
+from fx_assets.evaluation.skill.walked import Said, walk
 from fx_assets.evaluation.skill.worlds import World
 from fx_assets.models.inputs import PairHistory
 from fx_assets.settings import Settings
@@ -105,13 +105,12 @@ def scored(
     world: World,
     plan: Plan,
     candidates: Sequence[Candidate],
-    means: Sequence[Mean] = (),
     *,
     features: Mapping[str, FeatureSetSpec],
     settings: Settings,
     show: Show,
 ) -> Scored:
-    """All references and candidates, and means of candidates, at every test origin of every fold.
+    """All references and candidates at every test origin of every fold.
 
     The headline model is the one of that name, or the last candidate. Raises `ValueError` where a feature set is not
     there, and whatever a training raises.
@@ -132,8 +131,6 @@ def scored(
         own = world.histories(chosen) if chosen is not None else closes
         found = walk(spec, own, folds, plan.steps, features=chosen, settings=settings, show=show)
         said[candidate.name] = {pair: found[pair].moved(own[pair], closes[pair]) for pair in pairs}
-    for mean in means:
-        said[mean.name] = {pair: mean_of([said[member][pair] for member in mean.members]) for pair in pairs}
     for name, by_pair in said.items():
         tracks[name] = {pair: of_candidate(name, by_pair[pair], closes[pair]) for pair in pairs}
     headline = HEADLINE if HEADLINE in tracks else candidates[-1].name

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from fx_assets.evaluation.judge import Forecasts
 from fx_assets.models.base import BasePredictor, MemoryCheckpoint
-from fx_assets.models.calibration import Calibration
 from fx_assets.models.inputs import PairHistory, windows
 from fx_assets.models.ranges import Ranges, narrowed
 from fx_assets.models.registry import predictor_class
@@ -78,30 +77,6 @@ def walk(
             show(f"{spec.model_id}, {' '.join(pairs)}: fold {number} of {len(folds)}")
         found |= {pair: _joined(parts[pair], steps) for pair in pairs}
     return found
-
-
-def mean_of(members: Sequence[Said]) -> Said:
-    """The mean location and the geometric mean of the scales, and of the half-widths that ranges begin with.
-
-    Raises `ValueError` where members have other origins or horizons.
-    """
-    first, *others = (member.forecasts for member in members)
-    if any(other.steps != first.steps or not np.array_equal(other.rows, first.rows) for other in others):
-        raise ValueError("members of a mean forecast from other rows, or other horizons")
-    calibrations = [member.start.calibration for member in members]
-    masses = min(calibration.z.shape[1] for calibration in calibrations)
-    widths = [calibration.z[:, :masses] for calibration in calibrations]
-    start = Calibration(min(calibration.n for calibration in calibrations), _geometric(widths))
-    forecasts = replace(
-        first,
-        location=np.mean([member.forecasts.location for member in members], axis=0),
-        scale=_geometric([member.forecasts.scale for member in members]),
-    )
-    return Said(forecasts, Ranges.from_calibration(start), sum(member.noted for member in members))
-
-
-def _geometric(arrays: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    return np.asarray(np.prod(np.array(arrays) ** (1 / len(arrays)), axis=0))
 
 
 @dataclass(frozen=True, eq=False)

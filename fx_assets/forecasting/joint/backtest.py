@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fx_assets.forecasting.joint.book import profits, weighted
 from fx_assets.forecasting.joint.graph import PairGraph
 from fx_assets.forecasting.joint.history import standardised, whole_dates
-from fx_assets.forecasting.joint.risk import RISK_LEVELS, Aggregation, aggregation, expected_shortfall
+from fx_assets.forecasting.joint.risk import RISK_LEVELS, Aggregation, aggregation, energy_score, expected_shortfall
 from fx_assets.forecasting.joint.simulate import DRAWS, content_seed, simulate
 
 Floats = NDArray[np.float64]
@@ -26,8 +26,9 @@ class Replay:
 
     `rows` (k,): the origins. `profit` (k,): of the book from the origin to the horizon. `value_at_risk`: for each of
     `joint`, `summed` and `independent` (see `risk.Aggregation`) the losses (k, 2, levels), of the book as held and
-    turned round. `shortfall` (k, 2, levels): expected shortfall of the joint paths. `left_out`: origins without a price
-    of every pair at origin and horizon, or without a volatility of every leg.
+    turned round. `shortfall` (k, 2, levels): expected shortfall of the joint paths. `energy`: energy scores (k,) of all
+    pairs' log returns by the joint paths, and by the same paths of each pair drawn apart. `left_out`: origins without a
+    price of every pair at origin and horizon, or without a volatility of every leg.
     """
 
     levels: tuple[float, ...]
@@ -36,6 +37,7 @@ class Replay:
     profit: Floats
     value_at_risk: Mapping[How, Floats]
     shortfall: Floats
+    energy: Mapping[How, Floats]
     left_out: int
 
     def exceptions(self, how: How = "joint") -> NDArray[np.bool_]:
@@ -76,7 +78,7 @@ def replay(
     columns = graph.leg_columns
     errors = standardised(closes, volatility, graph.pairs)[:, columns]
     money = account or graph.numeraire
-    rows, outcomes, found, shortfalls = [], [], [], []
+    rows, outcomes, found, shortfalls, energies = [], [], [], [], []
     for row in np.asarray(origins, dtype=np.int64).tolist():
         if not 0 <= row < len(closes) - horizon:
             raise ValueError(f"origin {row}: with {horizon} rows to come it is not among the {len(closes)} of history")
@@ -93,6 +95,7 @@ def replay(
         rows.append(row)
         outcomes.append(float(profits(ahead[None, None, :], graph, last, book).sum()))
         found.append(aggregation(earned, seed=drawn, levels=levels))
+        energies.append([float(energy_score(each, ahead[None])[0]) for each in (paths, _apart(paths, drawn))])
         shortfalls.append([expected_shortfall(sign * earned.sum(axis=2), levels)[:, 0] for sign in (1, -1)])
     return Replay(
         levels=tuple(levels),
@@ -100,9 +103,16 @@ def replay(
         rows=np.array(rows, dtype=np.int64),
         profit=np.array(outcomes),
         value_at_risk={how: _losses(found, how, len(levels)) for how in ("joint", "summed", "independent")},
+        energy=dict(zip(("joint", "independent"), np.array(energies).reshape(len(rows), 2).T, strict=True)),
         shortfall=np.array(shortfalls).reshape(len(rows), len(SIDES), len(levels)),
         left_out=len(origins) - len(rows),
     )
+
+
+def _apart(paths: Floats, seed: int) -> Floats:
+    """The same paths of each pair, drawn apart from those of the others."""
+    rng = np.random.default_rng(seed)
+    return np.stack([paths[rng.permutation(len(paths)), :, pair] for pair in range(paths.shape[2])], axis=2)
 
 
 def _losses(found: Sequence[Aggregation], how: How, levels: int) -> Floats:

@@ -31,7 +31,7 @@ def test_fifteen_years_of_days_fit() -> None:
 
 def test_the_room_loads_no_plotting_or_statistics_library() -> None:
     code = (
-        "import sys, fx_assets.evaluation.scorecard, fx_assets.evaluation.pictures.fans;"
+        "import sys, fx_assets.evaluation.scorecard.card, fx_assets.evaluation.pictures.fans;"
         "import fx_assets.evaluation.pictures.calibration, fx_assets.evaluation.pictures.skill;"
         "import fx_assets.evaluation.pictures.board;"
         "bad = {'torch', 'sklearn', 'matplotlib', 'PIL', 'dagster', 'scipy', 'scoringrules', 'statsmodels', 'arch'};"

@@ -10,7 +10,7 @@ import pytest
 
 from fx_assets.evaluation.pictures.fans import fan_with_outcomes
 from tests.evaluation.pictures.conftest import shown, words
-from tests.evaluation.test_scorecard import DAYS, forecast
+from tests.evaluation.scorecard.test_card import DAYS, forecast
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

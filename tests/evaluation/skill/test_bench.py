@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fx_assets.evaluation.skill.book import book_track
-from fx_assets.evaluation.skill.candidates import CANDIDATES, HEADLINE, MEANS, Candidate
+from fx_assets.evaluation.skill.candidates import CANDIDATES, HEADLINE, Candidate
 from fx_assets.evaluation.skill.comparisons import CRPS, QLIKE, compared
 from fx_assets.evaluation.skill.figures import figures
 from fx_assets.evaluation.skill.tables import Scored, scored, steps_of
@@ -157,8 +157,6 @@ def test_the_candidates_are_the_shipped_models() -> None:
             own = shipped[candidate.name]
             assert spec.model_dump(include=said) == own.model_dump(include=said)
     assert {"random_walk", "har", "garch", "scale"} <= shipped.keys()
-    for mean in MEANS:
-        assert set(mean.members) <= set(names)
 
 
 def test_a_missing_feature_set_says_where_it_belongs(tmp_path: Path) -> None:

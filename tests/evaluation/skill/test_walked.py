@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fx_assets.evaluation.skill.candidates import WINDOW, Candidate
-from fx_assets.evaluation.skill.walked import Said, mean_of, walk
+from fx_assets.evaluation.skill.walked import Said, walk
 from fx_assets.models.inputs import PairHistory
 from fx_assets.models.predictors.garch import Garch
 from fx_assets.settings import Settings
@@ -108,16 +108,3 @@ def test_rows_are_found_again_in_a_longer_history(histories: dict[str, PairHisto
     assert np.array_equal(said.moved(tail, whole).forecasts.rows, said.forecasts.rows + 40)
     with pytest.raises(ValueError, match="EURUSD: a bar that was forecast from is missing"):
         said.moved(tail, whole.until(PLAN.folds(histories)[0].validate_until))
-
-
-def test_a_mean_lies_between_its_members(histories: dict[str, PairHistory], walked: Walk) -> None:
-    one, other = (walked(Candidate(kind, kind), {"EURUSD": histories["EURUSD"]})["EURUSD"] for kind in ("har", "garch"))
-    both = mean_of([one, other])
-    assert both.forecasts.scale == pytest.approx(np.sqrt(one.forecasts.scale * other.forecasts.scale))
-    assert both.start.above == pytest.approx(np.sqrt(one.start.above * other.start.above))
-    assert both.noted == one.noted + other.noted
-    alone = mean_of([one, one])
-    assert alone.forecasts.scale == pytest.approx(one.forecasts.scale)
-    shorter = replace(other, forecasts=replace(other.forecasts, rows=other.forecasts.rows + 1))
-    with pytest.raises(ValueError, match="other rows"):
-        mean_of([one, shorter])

@@ -37,6 +37,9 @@ def test_a_right_model_is_exceeded_as_often_as_it_says() -> None:
         for side in range(2):
             assert low <= found.exceptions()[:, side, column].sum() <= high
     assert (found.shortfall > found.value_at_risk["joint"]).all()
+    # Who knows that legs and cross move together says more of what all three do.
+    assert found.energy["joint"].shape == found.energy["independent"].shape == (1299,)
+    assert found.energy["joint"].mean() < 0.99 * found.energy["independent"].mean()
     # Legs of opposite moves hedge each other: the sum of parts is rarely exceeded.
     assert (found.shares("summed") < found.shares()).all()
 

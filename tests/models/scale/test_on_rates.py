@@ -42,7 +42,7 @@ def loaded(spec: ModelSpec, histories: Mapping[str, PairHistory]) -> BasePredict
 
 @cache
 def scale() -> BasePredictor:
-    spec = spec_of(pairs=list(PAIRS), window=128, horizon=20, known_ahead=list(CALENDAR))
+    spec = spec_of(pairs=list(PAIRS), window=128, horizon=20, known_ahead=list(CALENDAR), hyperparameters={})
     return loaded(spec, rates())
 
 

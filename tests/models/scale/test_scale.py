@@ -35,7 +35,7 @@ def fitted(histories: dict[str, PairHistory], **changes: Any) -> dict[str, Any]:
 
 def test_a_forecast_by_hand() -> None:
     """Steps 1 and 4: at 2 and 3 the log scale lies between them, over log steps; each bar has its own calendar."""
-    spec = spec_of(horizon=4, known_ahead=["weekday", "payroll"], hyperparameters={"steps": [1, 5]})
+    spec = spec_of(horizon=4, known_ahead=["weekday", "payroll"], hyperparameters={"steps": [1, 5], "beside": "none"})
     predictor = with_params(
         spec,
         COLUMNS,

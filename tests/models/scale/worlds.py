@@ -12,6 +12,7 @@ import numpy as np
 
 from fx_assets.features.frames import Frame
 from fx_assets.features.indicators.log_scale import DECLARED, LogScaleOptions
+from fx_assets.features.indicators.returns import scaled_return
 from fx_assets.models.base import MemoryCheckpoint
 from fx_assets.models.inputs import FloatArray, PairHistory
 from fx_assets.models.params import PARAMS, dump_params
@@ -23,7 +24,7 @@ from fx_assets.timegrid.trading_dates import bar_ends
 from tests.models.simulated import calibration_file, pair_history
 
 PAIRS = ("EURUSD", "USDJPY", "EURJPY", "GBPUSD", "AUDUSD", "USDCHF")
-# As configs/features/scale.yaml has it.
+# As configs/features/scale.yaml has it, with the week's scaled return.
 OPTIONS = {"own": [10, 40], "coarse": [{"bars": 10, "half_life": 20}], "panel": [3, 10]}
 CALENDAR = ("weekday", "gap", "payroll", "year_end")
 
@@ -38,6 +39,7 @@ def spec_of(**changes: Any) -> ModelSpec:
         "target": "volatility",
         "window": 30,
         "horizon": 5,
+        "hyperparameters": {"beside": "none"},
     }
     return ModelSpec.model_validate({**base, **changes})
 
@@ -95,7 +97,7 @@ def _with_features(pair: str, ends: Any, dates: Any, closes: Mapping[str, FloatA
     declared, options = DECLARED[0], LogScaleOptions.model_validate(OPTIONS)
     others = {name: each for name, each in closes.items() if name != pair}
     frame = Frame(pair, "1d", "target", ends, ends, dates, {"close": closes[pair]}, others)
-    values = np.column_stack(declared.compute(frame, options))
+    values = np.column_stack([*declared.compute(frame, options), scaled_return(frame, 5)])
     first = declared.lookback(options)
-    names = tuple(column.name for column in declared.columns(options))
+    names = (*(column.name for column in declared.columns(options)), "scaled_return_5")
     return PairHistory(pair, ends[first:], dates[first:], closes[pair][first:], values[first:], names, "target")

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 
 from fx_assets.evaluation.inference.sequential import e_process
-from fx_assets.evaluation.promotion_capital import log_capital, log_wanted
-from fx_assets.evaluation.promotion_dates import decision_date, newest_decision_date
-from fx_assets.evaluation.promotion_evidence import worse_at
-from fx_assets.evaluation.promotion_losses import Gains, gains_at, losses_of
+from fx_assets.evaluation.promotion.capital import log_capital, log_wanted
+from fx_assets.evaluation.promotion.dates import decision_date, newest_decision_date
+from fx_assets.evaluation.promotion.evidence import worse_at
+from fx_assets.evaluation.promotion.losses import Gains, gains_at, losses_of
 from fx_assets.metrics.losses import Floats
 from fx_assets.timegrid.calendars import calendar
-from tests.evaluation.promotion_worlds import fair_gains, losses, origins
+from tests.evaluation.promotion.worlds import fair_gains, losses, origins
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from fx_assets.evaluation.inference.sequential import e_process
-from fx_assets.evaluation.promotion_losses import Gains
+from fx_assets.evaluation.promotion.losses import Gains
 from fx_assets.metrics.losses import Floats
 
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from fx_assets.evaluation.inference.comparison import diebold_mariano
 from fx_assets.evaluation.inference.multiple import holm, superior_predictive_ability
-from fx_assets.evaluation.promotion_capital import log_capital, log_wanted
-from fx_assets.evaluation.promotion_losses import Gains, ModelLosses, gains_at
+from fx_assets.evaluation.promotion.capital import log_capital, log_wanted
+from fx_assets.evaluation.promotion.losses import Gains, ModelLosses, gains_at
 from fx_assets.timegrid.windows import EvaluationWindow
 
 LEVEL = 0.025

@@ -12,14 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fx_assets.evaluation.scorecard import (
-    DRIFTS,
-    LIVE_SKILL_SCHEMA,
-    SCORECARD_SCHEMA,
-    _wealth,
-    live_skill,
-    scorecard,
-)
+from fx_assets.evaluation.scorecard.card import SCORECARD_SCHEMA, scorecard
+from fx_assets.evaluation.scorecard.drift import DRIFTS, LIVE_SKILL_SCHEMA, _wealth, live_skill
 from fx_assets.forecasting.document import ForecastDocument, Lineage
 from fx_assets.forecasting.table import to_table
 from fx_assets.timegrid.calendars import calendar
@@ -102,6 +96,7 @@ def bars(closes: Sequence[float | None], *, first: int = 1, late: timedelta = ti
         {
             "pair": ["EURUSD"] * len(days),
             "trading_date": pa.array(days, pa.date32()),
+            "kind": ["fixing"] * len(days),
             "end": pa.array(ends, UTC_US),
             "known_at": pa.array([end + late for end in ends], UTC_US),
             "close": pa.array(closes, pa.float64()),
@@ -149,14 +144,30 @@ def test_a_worked_example() -> None:
 def test_neither_replays_nor_retrospective_revisions_count() -> None:
     outcomes = bars([1.1, 1.1])
     assert card(forecast(revision="replay"), outcomes=outcomes) == []
-    # Issued a day late: the price of the first horizon was set, that of the second was not.
-    (row,) = card(forecast(after=timedelta(days=1)), outcomes=outcomes)
-    assert row["horizon"] == 2
-    told = forecast(after=timedelta(days=1))
-    hidden = [horizon.model_copy(update={"retrospective": False}) for horizon in told.horizons]
-    assert len(card(told.model_copy(update={"horizons": tuple(hidden)}), outcomes=outcomes)) == 1, "times decide too"
+    # Issued a day late: how the path to the second price began was known, though that was not set yet.
+    late = forecast(after=timedelta(days=1))
+    assert [horizon.retrospective for horizon in late.horizons] == [True, False]
+    assert card(late, outcomes=outcomes) == []
+    assert len(card(forecast(after=timedelta(hours=15)), outcomes=outcomes)) == 2
+    hidden = [horizon.model_copy(update={"retrospective": False}) for horizon in late.horizons]
+    assert card(late.model_copy(update={"horizons": tuple(hidden)}), outcomes=outcomes) == [], "times decide too"
+    # It does not take the place of one that came in time.
+    assert {row["issued_at"] for row in card(late, forecast(), outcomes=outcomes)} == {forecast().issued_at}
     flagged = [horizon.model_copy(update={"retrospective": True}) for horizon in forecast().horizons]
     assert card(forecast().model_copy(update={"horizons": tuple(flagged)}), outcomes=outcomes) == []
+
+
+def test_hours_are_joined_by_their_ends() -> None:
+    at = bar_end(DAYS[0]) + timedelta(hours=1)
+    told = forecast(steps=1)
+    hourly = told.model_copy(
+        update={"frequency": "1h", "horizons": (told.horizons[0].model_copy(update={"target_time": at}),)}
+    )
+    hourly = hourly.model_copy(update={"issued_at": at - timedelta(minutes=50)})
+    hours = bars([1.1, 1.2]).drop_columns(["kind"])
+    ends = pa.array([at, at + timedelta(hours=1)], UTC_US)
+    hours = hours.set_column(2, "end", ends).set_column(3, "known_at", ends)
+    assert [row["outcome"] for row in card(hourly, outcomes=hours)] == [1.1]
 
 
 def test_the_first_live_revision_counts_once() -> None:
@@ -244,9 +255,6 @@ def test_what_a_forecast_does_not_give_is_not_judged() -> None:
 
 
 def test_what_cannot_be_joined_is_refused() -> None:
-    hourly = bars([1.1, 1.1]).set_column(1, "trading_date", pa.array([DAYS[1]] * 2, pa.date32()))
-    with pytest.raises(ValueError, match="EURUSD: two bars on 2026-01-06"):
-        card(forecast(), outcomes=hourly)
     with pytest.raises(ValueError, match="no time zone"):
         card(forecast(), outcomes=bars([1.1]), now=datetime(2026, 2, 1))
     with pytest.raises(ValueError, match="expected 'first' or 'current'"):

@@ -12,14 +12,14 @@ from scipy.stats import binom
 
 from fx_assets.evaluation.inference.comparison import diebold_mariano
 from fx_assets.evaluation.inference.multiple import holm
-from fx_assets.evaluation.promotion import Ruling, rule
-from fx_assets.evaluation.promotion_capital import log_capital, log_wanted
-from fx_assets.evaluation.promotion_dates import newest_decision_date
-from fx_assets.evaluation.promotion_evidence import LEAST_ORIGINS, LEVEL
-from fx_assets.evaluation.promotion_losses import ModelLosses, gains_at
-from fx_assets.evaluation.promotion_standing import Standing
+from fx_assets.evaluation.promotion.capital import log_capital, log_wanted
+from fx_assets.evaluation.promotion.dates import newest_decision_date
+from fx_assets.evaluation.promotion.evidence import LEAST_ORIGINS, LEVEL
+from fx_assets.evaluation.promotion.losses import ModelLosses, gains_at
+from fx_assets.evaluation.promotion.rule import Ruling, rule
+from fx_assets.evaluation.promotion.standing import Standing
 from fx_assets.metrics.losses import Floats
-from tests.evaluation.promotion_worlds import BEGAN, BEGAN_AT, FX, fair_gains, losses, moment, nights, until
+from tests.evaluation.promotion.worlds import BEGAN, BEGAN_AT, FX, fair_gains, losses, moment, nights, until
 
 pytestmark = pytest.mark.slow
 NIGHTS = nights(4 * 260)

@@ -2,13 +2,13 @@
 
 Two ways, each at 2.5 %, on 250 new origins at least, by the CRPS one bar ahead:
 
-- On the declared decision dates (`promotion_dates`), from the origins since the last decision: the best of all
+- On the declared decision dates (`promotion.dates`), from the origins since the last decision: the best of all
   candidates must be better than the champion allowing for how many were tried (superior predictive ability, Hansen
   2005), and the one that is promoted must be better by itself (one-sided Diebold-Mariano, Holm over the candidates).
   Where there are too few new origins nothing is decided, and they go on counting; where there are enough they are used
   up by the decision, whatever it is. Daily bars thus come to one such decision a year.
 - On every night, from all origins since the champion began to serve: a bet of 40 times the number of candidates
-  (`promotion_capital`), at which one may look as often as one likes.
+  (`promotion.capital`), at which one may look as often as one likes.
 
 Neither promotes a model whose CRPS is shown worse at a longer horizon, on all origins there are. All candidates that
 ever forecast beside the champion count, also those that are gone: a bad one cannot be forgotten.
@@ -27,10 +27,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from fx_assets.evaluation.promotion_dates import newest_decision_date
-from fx_assets.evaluation.promotion_evidence import LEAST_ORIGINS, LEVEL, Found, scheduled, sequential
-from fx_assets.evaluation.promotion_losses import ModelLosses
-from fx_assets.evaluation.promotion_standing import Standing
+from fx_assets.evaluation.promotion.dates import newest_decision_date
+from fx_assets.evaluation.promotion.evidence import LEAST_ORIGINS, LEVEL, Found, scheduled, sequential
+from fx_assets.evaluation.promotion.losses import ModelLosses
+from fx_assets.evaluation.promotion.standing import Standing
 from fx_assets.storage.decisions import Decision, DecisionKind
 from fx_assets.timegrid.calendars import TradingCalendar
 from fx_assets.timegrid.trading_dates import bar_end

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from fx_assets.evaluation.inference.comparison import diebold_mariano
-from fx_assets.evaluation.promotion import Ruling, rule
-from fx_assets.evaluation.promotion_evidence import LEAST_ORIGINS
-from fx_assets.evaluation.promotion_losses import ModelLosses
-from fx_assets.evaluation.promotion_standing import Standing, standing
+from fx_assets.evaluation.promotion.evidence import LEAST_ORIGINS
+from fx_assets.evaluation.promotion.losses import ModelLosses
+from fx_assets.evaluation.promotion.rule import Ruling, rule
+from fx_assets.evaluation.promotion.standing import Standing, standing
 from fx_assets.metrics.losses import Floats
 from fx_assets.storage.decisions import Decision
-from tests.evaluation.promotion_worlds import BEGAN, BEGAN_AT, FX, fair_gains, losses, moment, nights, until
+from tests.evaluation.promotion.worlds import BEGAN, BEGAN_AT, FX, fair_gains, losses, moment, nights, until
 
 SERVES = Standing("walk", BEGAN_AT, BEGAN_AT, BEGAN)
 NIGHTS = nights(620)

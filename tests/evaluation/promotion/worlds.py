@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from fx_assets.evaluation.promotion_losses import ModelLosses
+from fx_assets.evaluation.promotion.losses import ModelLosses
 from fx_assets.metrics.losses import Floats
 from fx_assets.timegrid.calendars import calendar
 from fx_assets.timegrid.trading_dates import bar_end, bar_ends
