@@ -69,6 +69,14 @@ def test_crps_is_twice_the_mean_pinball_loss(y: list[float], forecast: list[floa
     assert crps_quantiles(y=y, quantiles=quantiles, levels=levels) == pytest.approx(twice, abs=1e-9)
 
 
+def test_crps_of_quantiles_is_that_of_scoringrules_to_the_last_bit() -> None:
+    noise = np.random.default_rng(2)
+    y, quantiles = noise.normal(size=200), np.sort(noise.normal(size=(200, len(GRID))), axis=1)
+    y[:3] = quantiles[:3, 7]  # on an edge
+    expected = scoringrules.crps_quantile(y, quantiles, GRID, backend="numpy")
+    assert crps_quantiles(y=y, quantiles=quantiles, levels=GRID).tobytes() == np.asarray(expected).tobytes()
+
+
 def test_qlike_by_hand() -> None:
     assert qlike(variance=[1.0, math.e], realised=[2.0, 0.0]) == pytest.approx([2.0, 1.0])
 

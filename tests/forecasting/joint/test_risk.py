@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scoringrules
 from scipy import stats
 
 from fx_assets.forecasting.joint.book import Book, profits, rate, weighted
@@ -256,6 +257,8 @@ def test_the_energy_score_of_one_pair_is_the_crps_and_of_several_its_definition(
         apart = np.linalg.norm(few[:, None, h] - few[None, :, h], axis=2).sum() / (1000 * 999)
         expected = np.linalg.norm(few[:, h] - outcome[h], axis=1).mean() - apart / 2
         assert found[h] == pytest.approx(expected, abs=5 * widths[h] / math.sqrt(1000))
+    theirs = scoringrules.es_ensemble(outcome, np.moveaxis(few, 0, 1), estimator="akr", backend="numpy")
+    assert found == pytest.approx(theirs, rel=1e-12)
     # Paths centred on what came score better than those far from it.
     assert (energy_score(few, few.mean(axis=0)) < energy_score(few, few.mean(axis=0) + 0.02)).all()
     with pytest.raises(ValueError, match="have not come due"):
