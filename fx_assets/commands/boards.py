@@ -56,6 +56,7 @@ def leaderboard(frequency: FrequencyOption = "1d", picture: PictureOption = None
 def scorecard(
     pair: Annotated[str, typer.Option("--pair", help="Currency pair, e.g. EURUSD")],
     frequency: FrequencyOption = "1d",
+    picture: PictureOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print what became of forecasts that were really issued: errors, coverage, direction. Replays never count."""
@@ -65,6 +66,8 @@ def scorecard(
     name = chosen_pair(catalog_of(settings), pair)
     table = _stored(settings, f"scorecard/{frequency}", name, f"fx-assets materialize --pairs {name}")
     lines = figures(table)
+    if picture is not None:
+        _write(picture, _fans(settings, table, name, frequency))
     if as_json:
         print_json({"pair": name, "frequency": frequency, "rows": lines})
         return
@@ -137,6 +140,27 @@ def _print_joint(found: JointForecast, horizon: int) -> None:
     out.print(grid)
     for text in found.notes:
         say(text)
+
+
+def _fans(settings: Settings, rows: pa.Table, pair: str, frequency: str) -> bytes:
+    """The champion's newest forecasts that came due, with what came; ends where there are none."""
+    import pyarrow.compute as pc
+
+    from fx_assets.evaluation.scorecard.fans import fans
+    from fx_assets.forecasting.champion import served_by_default
+    from fx_assets.forecasting.table import latest
+    from fx_assets.storage.lake import Lake
+    from fx_assets.storage.two_times import current_rows
+
+    lake = Lake(settings.lake_path)
+    forecasts = lake.read("forecasts", pair)
+    forecasts = forecasts.filter(pc.equal(forecasts.column("frequency"), frequency))
+    champion = served_by_default(latest(forecasts))
+    bars = current_rows(lake.read(f"bars/{frequency}", pair))
+    drawn = None if champion is None else fans(rows, forecasts, bars, champion.model_id)
+    if drawn is None:
+        fail(f"no price has come yet for a forecast of {pair} that counts: there is nothing to draw")
+    return drawn
 
 
 def _stored(settings: Settings, table: str, pair: str, remedy: str) -> pa.Table:

@@ -87,7 +87,7 @@ def test_the_leaderboard_names_who_serves(tmp_path: Path) -> None:
     assert (none.exit_code, "has nothing yet" in none.output) == (1, True)
 
 
-def test_the_scorecard_counts_what_was_issued_in_time() -> None:
+def test_the_scorecard_counts_what_was_issued_in_time(tmp_path: Path) -> None:
     rows = document("scorecard", "--pair", "eurusd")["rows"]
     assert [(row["model_id"], row["horizon"], row["due"], row["windows"]) for row in rows] == [
         ("random_walk", h, 2, 1) for h in range(1, 6)
@@ -96,6 +96,9 @@ def test_the_scorecard_counts_what_was_issued_in_time() -> None:
     assert done.exit_code == 0
     assert "random_walk" in done.output
     assert invoke("scorecard", "--pair", "EURUSDD").exit_code == 2
+    drawn = invoke("scorecard", "--pair", "EURUSD", "--picture", str(tmp_path / "fans.png"))
+    assert drawn.exit_code == 0, drawn.output
+    assert (tmp_path / "fans.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_joint_forecast_of_the_only_group() -> None:

@@ -10,18 +10,22 @@ import pyarrow.compute as pc
 from fx_assets.evaluation.certify import current
 from fx_assets.evaluation.scorecard.card import scorecard
 from fx_assets.evaluation.scorecard.drift import live_skill
+from fx_assets.evaluation.scorecard.fans import fans
 from fx_assets.evaluation.scorecard.summary import CHECKS, drift_check, figures, in_markdown
 from fx_assets.evaluation.version import CODE_VERSION
 from fx_assets.evaluation.walk import selves_on_record
 from fx_assets.features import stored
+from fx_assets.forecasting.champion import served_by_default
 from fx_assets.forecasting.scores import SCORES_SCHEMA
+from fx_assets.forecasting.table import latest
 from fx_assets.orchestration import keys, partitions
-from fx_assets.orchestration.publish import Draft, Event, check_specs, publish_table
+from fx_assets.orchestration.publish import Draft, Event, check_specs, inline_png, publish_table
 from fx_assets.orchestration.resources import LakeResource, Stores
 from fx_assets.orchestration.upstream import require_state
 from fx_assets.specs.loader import Catalog
 from fx_assets.specs.schema import Frequency, ModelSpec
 from fx_assets.storage.hashing import fingerprint
+from fx_assets.storage.two_times import current_rows
 
 FORECASTS, SCORES = "forecasts", "scores"
 
@@ -81,7 +85,8 @@ def _scorecard(frequency: Frequency, catalog: Catalog) -> dg.AssetsDefinition:
 def _draft(stores: Stores, frequency: Frequency, models: list[ModelSpec], pair: str) -> Draft:
     documents = stores.lake.read(FORECASTS, pair)
     own = documents.filter(pc.equal(documents.column("frequency"), frequency))
-    rows = scorecard(own, stores.lake.read(stored.bars_table(frequency), pair), now=datetime.now(UTC))
+    bars = stores.lake.read(stored.bars_table(frequency), pair)
+    rows = scorecard(own, bars, now=datetime.now(UTC))
     skill = live_skill(rows, _backtested(stores, models, pair))
     lines = figures(rows)
     facts = {"due": rows.num_rows, "with an outcome": sum(line["windows"] for line in lines)}
@@ -89,6 +94,11 @@ def _draft(stores: Stores, frequency: Frequency, models: list[ModelSpec], pair: 
         "scorecard": dg.MetadataValue.md(in_markdown(lines)),
         "live_against_backtested": dg.MetadataValue.json(_plain(skill)),
     }
+    champion = served_by_default(latest(own))
+    # Fans of hours would be joined by the date alone.
+    if frequency in ("1d", "1w") and champion is not None:
+        drawn = fans(rows, own, current_rows(bars), champion.model_id)
+        shown |= {} if drawn is None else {"fans": inline_png(drawn, f"what {champion.model_id} said of {pair}")}
     return Draft(rows, [drift_check(skill)], facts, shown)
 
 
