@@ -61,7 +61,7 @@ def test_a_new_model_appears_as_assets_and_does_all_that_the_others_do(opened: O
     keys = opened.night.definitions().resolve_asset_graph().materializable_asset_keys
     own = {f"{room}/drift" for room in ("checkpoints", "walk", "ranges", "scores", "certificates", "forecasts")}
     assert own <= {key.to_user_string() for key in keys}
-    (run,) = [run for run in opened.runs if run.pair == "EURUSD"]
+    (run,) = [run for run in opened.runs if run.job == "night_pairs"]
     assert own <= set(run.materialized)
     assert [model for model, _, _ in opened.night.versions()] == ["drift", "random_walk"]
     assert run.materialized["forecasts/drift"]["fan_chart"].startswith("![fan chart of EURUSD]")
