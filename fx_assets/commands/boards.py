@@ -37,7 +37,7 @@ def leaderboard(frequency: FrequencyOption = "1d", picture: PictureOption = None
     if as_json:
         print_json({"frequency": frequency, "rows": rows})
         return
-    grid = _grid("pair", "model", "", "bars", "CRPS", "MSE", "80 % held", "verdict", "location", "volatility")
+    grid = _grid("pair", "model", "", "bars", "CRPS", "MSE", "80 % held", "MCS", "verdict", "location", "volatility")
     for row in rows:
         grid.add_row(
             row["currency_pair"],
@@ -47,10 +47,16 @@ def leaderboard(frequency: FrequencyOption = "1d", picture: PictureOption = None
             _per_cent(row["crps_ratio"]),
             _per_cent(row["mse_ratio"]),
             f"{row['coverage_80']:.1%}",
+            _probability(row["confidence_set_p_value"]),
             *(_styled(row[name]) for name in ("verdict", "location", "volatility")),
         )
     out.print(grid)
-    say("CRPS and MSE: against the random walk with the champion's volatility, and the driftless one")
+    say("CRPS and MSE: against the random walk with the champion's volatility, and the driftless one. MCS: the largest")
+    say("size at which the model stays in the model confidence set of the pair, one bar ahead; being in it is no skill")
+    superior = {row["currency_pair"]: row["superior_p_value"] for row in rows if row["superior_p_value"] is not None}
+    if superior:
+        values = ", ".join(f"{name} {_probability(value)}" for name, value in superior.items())
+        say(f"no model better than that walk, allowing for how many were tried (SPA), p: {values}")
 
 
 def scorecard(
@@ -201,6 +207,10 @@ def _styled(verdict: str) -> str:
 
 def _per_cent(ratio: float | None) -> str:
     return "" if ratio is None else f"{100 * (ratio - 1):+.2f} %"
+
+
+def _probability(value: float | None) -> str:
+    return "" if value is None else "< .001" if value < 0.001 else f"{value:.3f}"
 
 
 def _number(value: Any) -> str:

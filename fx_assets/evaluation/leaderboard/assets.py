@@ -1,13 +1,16 @@
 """`leaderboard/<frequency>`: all models on all pairs, with what each was measured to be worth."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
+from fx_assets.evaluation.certify import current
 from fx_assets.evaluation.leaderboard.table import ALL, standings, to_table
+from fx_assets.evaluation.leaderboard.together import Together, together
 from fx_assets.evaluation.pictures.board import leaderboard as drawn
 from fx_assets.evaluation.pictures.board import leaderboard_table
 from fx_assets.evaluation.version import CODE_VERSION
+from fx_assets.evaluation.walk import selves_on_record
 from fx_assets.forecasting import certificate as form
 from fx_assets.forecasting.certificate import Certificate
 from fx_assets.forecasting.champion import serving_model
@@ -17,6 +20,8 @@ from fx_assets.orchestration.resources import LakeResource, Stores
 from fx_assets.specs.loader import Catalog
 from fx_assets.specs.schema import Frequency
 from fx_assets.storage.hashing import fingerprint
+
+SCORES, PANEL = "scores", "panel"
 
 
 def build(catalog: Catalog) -> list[dg.AssetsDefinition]:
@@ -52,14 +57,14 @@ def _leaderboard(frequency: Frequency, catalog: Catalog) -> dg.AssetsDefinition:
             table=table_name(frequency),
             pair=ALL,
             fingerprint=fingerprint([one.digest for one in found], sorted(serving), CODE_VERSION),
-            compute=lambda: _draft(found, serving),
+            compute=lambda: _draft(found, serving, _compared(stores, catalog, found, serving)),
         )
 
     return leaderboard
 
 
-def _draft(found: list[Certificate], serving: set[tuple[str, str]]) -> Draft:
-    table = to_table(found, serving)
+def _draft(found: list[Certificate], serving: set[tuple[str, str]], compared: Mapping[str, Together | None]) -> Draft:
+    table = to_table(found, serving, compared)
     rows = standings(table)
     counted = {words: sum(row.verdict == words for row in rows) for words in sorted({row.verdict for row in rows})}
     shown = {
@@ -67,6 +72,24 @@ def _draft(found: list[Certificate], serving: set[tuple[str, str]]) -> Draft:
         "in_figures": dg.MetadataValue.md(leaderboard_table(rows)),
     }
     return Draft(table, facts={"models": len({row.model_id for row in rows}), **counted}, shown=shown)
+
+
+def _compared(
+    stores: Stores, catalog: Catalog, found: list[Certificate], serving: set[tuple[str, str]]
+) -> dict[str, Together | None]:
+    """All models of each pair at once, by the scores that their certificates rest on."""
+    compared = {}
+    for pair, champion in sorted(serving):
+        known = stores.lake.find(SCORES, pair)
+        if known is None:
+            continue
+        rows = {}
+        for one in (each for each in found if each.pair == pair):
+            scope = PANEL if catalog.models[one.model_id].scope == "panel" else pair
+            selves = selves_on_record(stores.lake, one.model_id, scope)
+            rows[one.model_id] = current(known, one.model_id, one.model_version, selves)
+        compared[pair] = together(rows, champion)
+    return compared
 
 
 def _certificates(stores: Stores, catalog: Catalog, frequency: Frequency) -> list[Certificate]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 
 import pyarrow as pa
 
+from fx_assets.evaluation.leaderboard.together import Together
 from fx_assets.evaluation.pictures.board import Standing
 from fx_assets.forecasting.certificate import Certificate, decisive
 
@@ -13,7 +15,7 @@ ALL = "ALL"
 """What stands for a pair in tables of many."""
 
 # Figures are of `horizon`, the first at which the ranges have the verdict's words; `qlike_gain` is GARCH-t's QLIKE less
-# the model's, above 0 is better.
+# the model's, above 0 is better. The next three are of `together`, one bar ahead: null where too little is shared.
 LEADERBOARD_SCHEMA = pa.schema(
     [
         pa.field("pair", pa.string()),
@@ -34,14 +36,24 @@ LEADERBOARD_SCHEMA = pa.schema(
         pa.field("qlike_gain", pa.float64()),
         pa.field("coverage_80", pa.float64()),
         pa.field("coverage_90", pa.float64()),
+        pa.field("shared_windows", pa.int64()),
+        pa.field("confidence_set_p_value", pa.float64()),
+        pa.field("superior_p_value", pa.float64()),
         pa.field("trials", pa.int64()),
         pa.field("digest", pa.string()),
     ]
 )
 
 
-def to_table(certificates: Iterable[Certificate], serving: Collection[tuple[str, str]]) -> pa.Table:
-    """Rows of `LEADERBOARD_SCHEMA` by pair and model; `serving`: pairs with the model that serves each."""
+def to_table(
+    certificates: Iterable[Certificate],
+    serving: Collection[tuple[str, str]],
+    compared: Mapping[str, Together | None] = MappingProxyType({}),
+) -> pa.Table:
+    """Rows of `LEADERBOARD_SCHEMA` by pair and model.
+
+    `serving`: pairs with the model that serves each; `compared`: all models of each pair at once.
+    """
     rows = [
         {
             **{name: getattr(one, name) for name in LEADERBOARD_SCHEMA.names if hasattr(one, name)},
@@ -49,6 +61,7 @@ def to_table(certificates: Iterable[Certificate], serving: Collection[tuple[str,
             "currency_pair": one.pair,
             "serves": (one.pair, one.model_id) in serving,
             **_figures(one),
+            **_compared(one.model_id, compared.get(one.pair)),
         }
         for one in sorted(certificates, key=lambda one: (one.pair, one.model_id))
     ]
@@ -72,4 +85,14 @@ def _figures(certificate: Certificate) -> dict[str, object]:
         "qlike_gain": None if garch is None else garch.benchmark - garch.loss,
         "coverage_80": at.coverage_80,
         "coverage_90": at.coverage_90,
+    }
+
+
+def _compared(model_id: str, found: Together | None) -> dict[str, object]:
+    if found is None or model_id not in found.confidence:
+        return {}
+    return {
+        "shared_windows": found.windows,
+        "confidence_set_p_value": found.confidence[model_id],
+        "superior_p_value": found.superior,
     }
