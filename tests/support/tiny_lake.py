@@ -202,6 +202,8 @@ class TinyLake:
             "loss_crps_walk": pa.array([50.0] * count, number),
             "covered_80": pa.array([True] * 8 + [False] * 2),
             "y": pa.array([0.0] * count, number),
+            "volatility": pa.array([0.005] * count, number),
+            "pit": pa.array([0.5] * count, number),
         }
         columns |= {
             "fold": pa.array(["live"] * count),

@@ -8,6 +8,8 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fx_assets.evaluation.certify import current
+from fx_assets.evaluation.pictures.champion import pictures_beside
 from fx_assets.evaluation.promotion.dates import newest_decision_date
 from fx_assets.evaluation.promotion.entrants import Entrant, losses_tonight, made_since
 from fx_assets.evaluation.promotion.record import from_table, in_markdown, lost, to_table
@@ -20,7 +22,7 @@ from fx_assets.features import stored
 from fx_assets.forecasting.champion import champion_of
 from fx_assets.models.inputs import history
 from fx_assets.orchestration import keys, partitions
-from fx_assets.orchestration.publish import Draft, Event, publish_table
+from fx_assets.orchestration.publish import Draft, Event, inline_png, publish_table
 from fx_assets.orchestration.resources import LakeResource, Stores
 from fx_assets.specs.loader import Catalog
 from fx_assets.specs.schema import Frequency
@@ -101,7 +103,8 @@ def _ruled(
     bars = current_rows(stores.lake.read(stored.bars_table(frequency), pair))
     scores = stores.lake.read(SCORES, pair)
     starts = target_starts(history(pair, bars), bars)
-    field = losses_tonight(scores, before.champion, _entrants(stores, catalog, pair, frequency, scores), starts)
+    entrants = list(_entrants(stores, catalog, pair, frequency, scores))
+    field = losses_tonight(scores, before.champion, entrants, starts)
     ruling = rule(
         before,
         field.champion,
@@ -124,11 +127,26 @@ def _ruled(
             "decisions": len(made),
             **{f"left out/{name}": why for name, why in field.left_out.items()},
         },
-        shown={"decided": dg.MetadataValue.md(in_markdown(made)), "evidence": dict(ruling.evidence)},
+        shown={
+            "decided": dg.MetadataValue.md(in_markdown(made)),
+            "evidence": dict(ruling.evidence),
+            **_drawn(scores, before.champion, entrants, [one.model_id for one in field.challengers]),
+        },
         # A person's decisions, which need no night, are told here too.
         unchanged=record is None and told is not None and told.rows == len(made),
         also=None if record is None else partial(Transaction.decide, decision=record),
     )
+
+
+def _drawn(
+    scores: pa.Table, champion: str, entrants: Sequence[Entrant], challengers: Sequence[str]
+) -> dict[str, dg.MarkdownMetadataValue]:
+    """Pictures of the champion, and of the challenger that comes nearest."""
+    rows = {one.model_id: current(scores, one.model_id, one.version, one.selves) for one in entrants}
+    if champion not in rows:
+        return {}
+    drawn = pictures_beside(rows[champion], {name: rows[name] for name in challengers})
+    return {name: inline_png(picture, name) for name, picture in drawn.items()}
 
 
 def _decision(ruling: Ruling, decisions: Sequence[Decision], pair: str, frequency: Frequency, run_id: str) -> Decision:

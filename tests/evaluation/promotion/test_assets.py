@@ -58,7 +58,7 @@ def future(tiny: TinyLake, model: str, losses: np.ndarray, *, late: timedelta = 
     """Scores of the newest version on the coming nights; its inputs saw the market until `late` after the origin."""
     days = calendar("target").next_days(datetime.now(UTC).date(), len(losses) + 1)
     ends, n = [bar_end(day) for day in days], len(losses)
-    number = pa.array(np.zeros(n))
+    number, returns = pa.array(np.zeros(n)), np.random.default_rng(7).normal(0, 0.005, n)
     columns = {
         "pair": [PAIR] * n,
         "model_id": [model] * n,
@@ -68,6 +68,10 @@ def future(tiny: TinyLake, model: str, losses: np.ndarray, *, late: timedelta = 
         "origin": ends[:-1],
         "target_time": ends[1:],
         "loss_crps": losses,
+        "loss_crps_still": losses,
+        "y": returns,
+        "volatility": [0.005] * n,
+        "pit": (np.arange(n) + 0.5) / n,
         "covered_80": [True] * n,
         "covered_90": [True] * n,
         "observed_until": [fixing_time(day) + late for day in days[:-1]],
@@ -88,6 +92,7 @@ def test_a_better_model_is_promoted_once_and_told_in_the_lake(tiny: TinyLake, in
     future(tiny, "solo", 28 + noise.normal(0, 3, NIGHTS))
     second = night(tiny, instance)
     assert second["champion"] == "solo"
+    assert str(second["what solo gains"]).startswith("![what solo gains](data:image/png;base64,")
     decided = tiny.control.decisions(PAIR)
     assert [(one.kind, one.champion_before, one.champion_after) for one in decided] == [
         ("initial", None, "random_walk"),
