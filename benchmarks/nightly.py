@@ -36,6 +36,8 @@ PAIR = "USDJPY"
 REPETITIONS = 3
 # With --quick no repetition begins later than this: one takes 15 seconds, and the whole must end within 60.
 QUICK_SECONDS = 30.0
+ALL = "ALL"  # what stands for a pair in tables of many
+UNLIKE = {"model_version", "measured_at", "decided_at", "run_id", "digest"}
 PACKAGES = ("fx-assets", "dagster", "deltalake", "polars", "numpy", "torch")
 
 
@@ -154,7 +156,8 @@ def content(settings: Settings) -> dict[str, Any]:
     tables = sorted({str(log.parent.relative_to(settings.lake_path)) for log in settings.lake_path.rglob("_delta_log")})
     found: dict[str, Any] = {}
     for table in tables:
-        rows = lake.read(table, PAIR)
+        own = lake.find(table, PAIR)
+        rows = lake.read(table, ALL) if own is None else own
         if table == "forecasts":
             found |= {f"{table}/{document.model_id}": document.horizons for document in latest(rows)}
         elif table == "scores":
@@ -163,17 +166,13 @@ def content(settings: Settings) -> dict[str, Any]:
         elif table == "certificates":
             found[table] = [_undated(json.loads(text)) for text in rows.column("document").to_pylist()]
         else:
-            found[table] = rows.drop_columns(
-                [name for name in ("model_version",) if name in rows.column_names]
-            ).to_pylist()
+            found[table] = [_undated(row) for row in rows.to_pylist()]
     return found
 
 
-def _undated(certificate: dict[str, Any]) -> dict[str, Any]:
-    """A certificate without the name of the version, the moment it was measured, and the digest of both."""
-    return {
-        name: value for name, value in certificate.items() if name not in {"model_version", "measured_at", "digest"}
-    }
+def _undated(row: dict[str, Any]) -> dict[str, Any]:
+    """What is said, without the names of version and run, the moments of both, and digests over them."""
+    return {name: value for name, value in row.items() if name not in UNLIKE}
 
 
 def repetition(folder: Path, configs: Path) -> Times:

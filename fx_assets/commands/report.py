@@ -41,7 +41,9 @@ def served_documents(stores: Stores, catalog: Catalog, pair: str) -> list[Foreca
         with_evaluation(
             as_served(document, calendar(spec.calendar), spec.freshness, now),
             scored.get((pair, document.model_id, document.model_version)),
-            certificates and certificate_form.standing(certificates, document.model_id, document.model_version),
+            None
+            if certificates is None
+            else certificate_form.standing(certificates, document.model_id, document.model_version),
         )
         for document in heads
         if document.model_id in catalog.models

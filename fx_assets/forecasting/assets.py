@@ -139,7 +139,9 @@ def _draft(stores: Stores, pair: PairSpec, inputs: Inputs, champion: str, run_id
         inputs.history.end,
     )
     certificates = stores.lake.find(certificate_form.TABLE, pair.pair)
-    certificate = certificates and certificate_form.standing(certificates, predictor.spec.model_id, version)
+    certificate = None
+    if certificates is not None:
+        certificate = certificate_form.standing(certificates, predictor.spec.model_id, version)
     document = issue(
         inputs.predictor,
         inputs.history,
