@@ -25,7 +25,8 @@ _STYLES = {"skill shown": "green", "worse": "red", "too little data": "yellow"}
 
 def leaderboard(frequency: FrequencyOption = "1d", picture: PictureOption = None, as_json: JsonOption = False) -> None:
     """Print every model on every pair: what its certificate says, and who serves."""
-    from fx_assets.evaluation.leaderboard.table import ALL, standings
+    from fx_assets.evaluation.leaderboard.table import standings
+    from fx_assets.storage.lake_rows import ALL
 
     settings = get_settings()
     table = _stored(settings, f"leaderboard/{frequency}", ALL, "fx-assets materialize, or wait for the night")
@@ -98,7 +99,8 @@ def joint(
 ) -> None:
     """Print what a group of pairs is forecast to do together: correlations, value at risk, levels touched."""
     from fx_assets.forecasting.joint.tonight import groups_of
-    from fx_assets.forecasting.joint.words import ALL, newest
+    from fx_assets.forecasting.joint.words import newest
+    from fx_assets.storage.lake_rows import ALL
 
     settings = get_settings()
     groups = [name for _, name in groups_of(catalog_of(settings))]
@@ -152,18 +154,13 @@ def _fans(settings: Settings, rows: pa.Table, pair: str, frequency: str) -> byte
     """The champion's newest forecasts that came due, with what came; ends where there are none."""
     import pyarrow.compute as pc
 
-    from fx_assets.evaluation.scorecard.fans import fans
-    from fx_assets.forecasting.champion import served_by_default
-    from fx_assets.forecasting.table import latest
+    from fx_assets.evaluation.scorecard.fans import champions_fans
     from fx_assets.storage.lake import Lake
-    from fx_assets.storage.two_times import current_rows
 
     lake = Lake(settings.lake_path)
     forecasts = lake.read("forecasts", pair)
     forecasts = forecasts.filter(pc.equal(forecasts.column("frequency"), frequency))
-    champion = served_by_default(latest(forecasts))
-    bars = current_rows(lake.read(f"bars/{frequency}", pair))
-    drawn = None if champion is None else fans(rows, forecasts, bars, champion.model_id)
+    drawn = champions_fans(rows, forecasts, lake.read(f"bars/{frequency}", pair))
     if drawn is None:
         fail(f"no price has come yet for a forecast of {pair} that counts: there is nothing to draw")
     return drawn

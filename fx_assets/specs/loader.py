@@ -62,14 +62,18 @@ class Catalog:
         asked = {spec.frequency for spec in self.models.values()}
         return tuple(frequency for frequency in get_args(Frequency) if frequency in asked)
 
+    def models_at(self, frequency: str) -> list[ModelSpec]:
+        """The models that forecast bars of a frequency, in the catalog's order."""
+        return [spec for spec in self.models.values() if spec.frequency == frequency]
+
     def forecast_at(self, frequency: str) -> tuple[str, ...]:
         """The pairs that any model forecasts at a frequency, in the catalog's order."""
-        models = [spec for spec in self.models.values() if spec.frequency == frequency]
+        models = self.models_at(frequency)
         return tuple(pair for pair in self.pairs if any(pair in self.pairs_of(spec) for spec in models))
 
     def walked_years(self, frequency: Frequency) -> float:
         """The longest walk forward of the models that forecast bars of this frequency, in years."""
-        return max((spec.evaluation.years for spec in self.models.values() if spec.frequency == frequency), default=0)
+        return max((spec.evaluation.years for spec in self.models_at(frequency)), default=0)
 
     def crosses(self, features: str | None) -> bool:
         """Whether a model's features of one pair wait for the bars of others."""

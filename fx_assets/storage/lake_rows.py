@@ -33,6 +33,10 @@ def slug(asset: str) -> str:
     return asset.replace("/", ".")
 
 
+ALL = "ALL"
+"""What stands for a pair in tables of many."""
+
+
 def check_pair(pair: str) -> None:
     """ValueError unless `pair` is short and in capitals: a pair such as EURUSD, or a series such as CNN."""
     if not _PAIR.fullmatch(pair):

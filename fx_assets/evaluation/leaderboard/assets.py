@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 
 from fx_assets.evaluation.certify import current
-from fx_assets.evaluation.leaderboard.table import ALL, standings, to_table
+from fx_assets.evaluation.leaderboard.table import standings, to_table
 from fx_assets.evaluation.leaderboard.together import Together, together
 from fx_assets.evaluation.pictures.board import leaderboard as drawn
 from fx_assets.evaluation.pictures.board import leaderboard_table
@@ -20,6 +20,7 @@ from fx_assets.orchestration.resources import LakeResource, Stores
 from fx_assets.specs.loader import Catalog
 from fx_assets.specs.schema import Frequency
 from fx_assets.storage.hashing import fingerprint
+from fx_assets.storage.lake_rows import ALL
 
 SCORES, PANEL = "scores", "panel"
 
@@ -35,7 +36,7 @@ def table_name(frequency: str) -> str:
 
 
 def _leaderboard(frequency: Frequency, catalog: Catalog) -> dg.AssetsDefinition:
-    models = [spec for spec in catalog.models.values() if spec.frequency == frequency]
+    models = catalog.models_at(frequency)
 
     @dg.asset(
         key=keys.leaderboard(frequency),
@@ -97,7 +98,7 @@ def _certificates(stores: Stores, catalog: Catalog, frequency: Frequency) -> lis
     found = []
     for pair in catalog.pairs:
         table = stores.lake.find(form.TABLE, pair)
-        names = [name for name, spec in sorted(catalog.models.items()) if spec.frequency == frequency]
+        names = sorted(spec.model_id for spec in catalog.models_at(frequency))
         newest = [] if table is None else [form.newest(table, name) for name in names]
         found += [one for one in newest if one is not None and pair in catalog.pairs_of(catalog.models[one.model_id])]
     return found

@@ -10,9 +10,7 @@ import pyarrow as pa
 from fx_assets.evaluation.leaderboard.together import Together
 from fx_assets.evaluation.pictures.board import Standing
 from fx_assets.forecasting.certificate import Certificate, decisive
-
-ALL = "ALL"
-"""What stands for a pair in tables of many."""
+from fx_assets.storage.lake_rows import ALL
 
 # Figures are of `horizon`, the first at which the ranges have the verdict's words; `qlike_gain` is GARCH-t's QLIKE less
 # the model's, above 0 is better. The next three are of `together`, one bar ahead: null where too little is shared.

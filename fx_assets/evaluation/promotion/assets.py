@@ -47,7 +47,7 @@ def table_name(frequency: str) -> str:
 
 
 def _champions(frequency: Frequency, catalog: Catalog) -> dg.AssetsDefinition:
-    models = [spec for spec in catalog.models.values() if spec.frequency == frequency]
+    models = catalog.models_at(frequency)
 
     @dg.asset(
         key=keys.champions(frequency),

@@ -10,14 +10,12 @@ import pyarrow.compute as pc
 from fx_assets.evaluation.certify import current
 from fx_assets.evaluation.scorecard.card import scorecard
 from fx_assets.evaluation.scorecard.drift import live_skill
-from fx_assets.evaluation.scorecard.fans import fans
+from fx_assets.evaluation.scorecard.fans import champions_fans
 from fx_assets.evaluation.scorecard.summary import CHECKS, drift_check, figures, in_markdown
 from fx_assets.evaluation.version import CODE_VERSION
 from fx_assets.evaluation.walk import selves_on_record
 from fx_assets.features import stored
-from fx_assets.forecasting.champion import served_by_default
 from fx_assets.forecasting.scores import SCORES_SCHEMA
-from fx_assets.forecasting.table import latest
 from fx_assets.orchestration import keys, partitions
 from fx_assets.orchestration.publish import Draft, Event, check_specs, inline_png, publish_table
 from fx_assets.orchestration.resources import LakeResource, Stores
@@ -25,7 +23,6 @@ from fx_assets.orchestration.upstream import require_state
 from fx_assets.specs.loader import Catalog
 from fx_assets.specs.schema import Frequency, ModelSpec
 from fx_assets.storage.hashing import fingerprint
-from fx_assets.storage.two_times import current_rows
 
 FORECASTS, SCORES = "forecasts", "scores"
 
@@ -42,7 +39,7 @@ def table_name(frequency: str) -> str:
 
 def _scorecard(frequency: Frequency, catalog: Catalog) -> dg.AssetsDefinition:
     key = keys.scorecard(frequency)
-    models = [spec for spec in catalog.models.values() if spec.frequency == frequency]
+    models = catalog.models_at(frequency)
     made = [
         partitions.of_its_pairs(of(spec.model_id), spec, catalog)
         for spec in models
@@ -94,11 +91,9 @@ def _draft(stores: Stores, frequency: Frequency, models: list[ModelSpec], pair: 
         "scorecard": dg.MetadataValue.md(in_markdown(lines)),
         "live_against_backtested": dg.MetadataValue.json(_plain(skill)),
     }
-    champion = served_by_default(latest(own))
     # Fans of hours would be joined by the date alone.
-    if frequency in ("1d", "1w") and champion is not None:
-        drawn = fans(rows, own, current_rows(bars), champion.model_id)
-        shown |= {} if drawn is None else {"fans": inline_png(drawn, f"what {champion.model_id} said of {pair}")}
+    drawn = champions_fans(rows, own, bars) if frequency in ("1d", "1w") else None
+    shown |= {} if drawn is None else {"fans": inline_png(drawn, f"what was said of {pair}")}
     return Draft(rows, [drift_check(skill)], facts, shown)
 
 

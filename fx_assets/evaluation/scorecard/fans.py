@@ -6,10 +6,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fx_assets.evaluation.pictures.fans import fan_with_outcomes
+from fx_assets.forecasting.champion import served_by_default
 from fx_assets.forecasting.document import ForecastDocument
-from fx_assets.forecasting.table import documents
+from fx_assets.forecasting.table import documents, latest
+from fx_assets.storage.two_times import current_rows
 
 FANS = 4
+
+
+def champions_fans(rows: pa.Table, forecasts: pa.Table, bars: pa.Table) -> bytes | None:
+    """`fans` of the model that is served; `bars`: every version of each."""
+    champion = served_by_default(latest(forecasts))
+    return None if champion is None else fans(rows, forecasts, current_rows(bars), champion.model_id)
 
 
 def fans(rows: pa.Table, forecasts: pa.Table, bars: pa.Table, model_id: str) -> bytes | None:

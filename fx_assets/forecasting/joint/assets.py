@@ -14,7 +14,7 @@ from fx_assets.forecasting.joint.graph import PairGraph
 from fx_assets.forecasting.joint.history import LEAST_DATES
 from fx_assets.forecasting.joint.issue import JointHistory, joint_forecast
 from fx_assets.forecasting.joint.tonight import groups_of, history_until, those_together
-from fx_assets.forecasting.joint.words import ALL, correlations, newest, risk, to_row
+from fx_assets.forecasting.joint.words import correlations, newest, risk, to_row
 from fx_assets.forecasting.table import latest
 from fx_assets.forecasting.version import CODE_VERSION
 from fx_assets.models.errors import InsufficientHistory
@@ -24,6 +24,7 @@ from fx_assets.orchestration.resources import LakeResource, Stores
 from fx_assets.specs.loader import Catalog
 from fx_assets.specs.schema import Frequency
 from fx_assets.storage.hashing import fingerprint
+from fx_assets.storage.lake_rows import ALL
 from fx_assets.storage.two_times import current_rows
 
 FORECASTS = "forecasts"
@@ -43,7 +44,7 @@ def table_name(group: str) -> str:
 
 
 def _joint(frequency: Frequency, group: str, graph: PairGraph, catalog: Catalog) -> dg.AssetsDefinition:
-    models = [spec for spec in catalog.models.values() if spec.frequency == frequency]
+    models = catalog.models_at(frequency)
 
     @dg.asset(
         key=keys.joint(group),

@@ -5,11 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 
 from fx_assets.forecasting.joint.document import JointForecast, JointHorizon
+from fx_assets.storage.lake_rows import ALL
 
 _UTC = pa.timestamp("us", tz="UTC")
-ALL = "ALL"
-"""What stands for a pair in tables of many."""
-
 JOINT_SCHEMA = pa.schema(
     [
         pa.field("pair", pa.string()),

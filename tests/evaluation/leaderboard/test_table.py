@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from fx_assets.evaluation.leaderboard.table import ALL, LEADERBOARD_SCHEMA, standings, to_table
+from fx_assets.evaluation.leaderboard.table import LEADERBOARD_SCHEMA, standings, to_table
 from fx_assets.evaluation.pictures.board import Standing
 from fx_assets.forecasting.certificate import Certificate, decisive
+from fx_assets.storage.lake_rows import ALL
 from tests.evaluation.test_certify import made, scores
 
 
