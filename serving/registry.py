@@ -106,7 +106,7 @@ class Registry:
 
         Raises `ProblemError` 503 where no checkpoint loads or the control database is gone.
         """
-        key = (spec.model_id, scope_of(spec, pair))
+        key = (spec.model_id, spec.kept_under(pair))
         with answering_503():
             versions = control.versions(*key)
         with self._lock_of(key):
@@ -130,7 +130,7 @@ class Registry:
         Raises `ProblemError`: 410 where that version is no longer kept or no longer fits the
         configuration, 503 where there is none at all.
         """
-        key = (spec.model_id, scope_of(spec, pair))
+        key = (spec.model_id, spec.kept_under(pair))
         with answering_503():
             version = control.version_at(*key, when) or next(reversed(control.versions(*key)), None)
         if version is None:
@@ -204,8 +204,3 @@ _REASONS: Mapping[type[Exception], str] = {
     StorageError: "its files are corrupt or of another format; train again",
     Exception: "it could not be loaded",
 }
-
-
-def scope_of(spec: ModelSpec, pair: str) -> str:
-    """Where a model's checkpoints are kept: one for all pairs, or one for each."""
-    return "panel" if spec.scope == "panel" else pair

@@ -126,20 +126,18 @@ def joint(
 
 
 def _print_joint(found: JointForecast, horizon: int) -> None:
+    from fx_assets.forecasting.joint.words import risk_rows
+
     at = found.horizons[horizon - 1]
     say(f"{found.group} from {found.data_as_of}, {horizon} bars ahead, {found.dates_used} whole dates drawn from")
     grid = _grid("correlation", *found.pairs)
     for name, row in zip(found.pairs, at.correlation, strict=True):
         grid.add_row(name, *(f"{value:+.2f}" for value in row))
     out.print(grid)
-    level = next(iter(at.book.held.value_at_risk))
-    grid = _grid("", f"VaR {level}", "ES", "VaR, sold", "ES, sold")
-    for name, sides in [*((pair, at.pairs[pair].risk) for pair in found.pairs), ("book", at.book)]:
-        both = (sides.held, sides.turned_round)
-        cells = [
-            f"{100 * losses[level]:.2f} %" for side in both for losses in (side.value_at_risk, side.expected_shortfall)
-        ]
-        grid.add_row(name, *cells)
+    heads, *rows = risk_rows(found, horizon)
+    grid = _grid(*heads)
+    for cells in rows:
+        grid.add_row(*cells)
     out.print(grid)
     grid = _grid("level", "", "price", "touched", "ended beyond")
     for touch in found.touches:

@@ -58,7 +58,7 @@ def _draw(found: Certificate, settings: Settings, catalog: Catalog, folder: Path
     """Every picture of the certificate as a PNG file in `folder`."""
     from fx_assets.evaluation.certify import current
     from fx_assets.evaluation.pictures.certificate import pictures_of
-    from fx_assets.evaluation.walk import selves_on_record
+    from fx_assets.evaluation.walk import selves_of, selves_on_record
     from fx_assets.forecasting import certificate as form
     from fx_assets.storage.lake import Lake
 
@@ -67,9 +67,10 @@ def _draw(found: Certificate, settings: Settings, catalog: Catalog, folder: Path
     sides = []
     for model in (found.model_id, found.density_benchmark):
         one = form.newest(table, model)
-        scope = "panel" if model in catalog.models and catalog.models[model].scope == "panel" else found.pair
         version = found.model_version if one is None else one.model_version
-        sides.append(current(scores, model, version, selves_on_record(lake, model, scope)))
+        spec = catalog.models.get(model)
+        selves = selves_on_record(lake, model, found.pair) if spec is None else selves_of(lake, spec, found.pair)
+        sides.append(current(scores, model, version, selves))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, picture in pictures_of(found, *sides).items():

@@ -161,8 +161,8 @@ def _require_made(settings: Settings, catalog: Catalog, control: Control, model:
     from fx_assets.storage.errors import NoData
     from fx_assets.storage.lake import Lake
 
-    scope = "panel" if catalog.models[model].scope == "panel" else pair
-    if any(pair in version.pairs for version in control.versions(model, scope)):
+    kept_under = catalog.models[model].kept_under(pair)
+    if any(pair in version.pairs for version in control.versions(model, kept_under)):
         return
     try:
         known = pc.unique(Lake(settings.lake_path).read("forecasts", pair).column("model_id")).to_pylist()

@@ -18,7 +18,7 @@ from fx_assets.evaluation.quality import CHECKS, check_scores
 from fx_assets.evaluation.reference_table import reference_table
 from fx_assets.evaluation.scoring import Beside, observed_at, score_live, score_walk, target_starts
 from fx_assets.evaluation.version import CODE_VERSION
-from fx_assets.evaluation.walk import WALK_SCHEMA, folds, selves_on_record, walk_table, walked
+from fx_assets.evaluation.walk import WALK_SCHEMA, folds, selves_of, walk_table, walked
 from fx_assets.features import stored
 from fx_assets.forecasting import certificate as certificate_form
 from fx_assets.forecasting.champion import RANDOM_WALK, serving_model
@@ -272,9 +272,9 @@ def _certified(
     bars = current_rows(stores.lake.read(bars_table(spec), pair))
     rows = history(pair, bars)
     serving = catalog.models[champion]
-    newest = require_version(stores, champion, PANEL if serving.scope == "panel" else pair).version
-    own = current(scores, spec.model_id, version, _selves(stores, spec, pair))
-    theirs = current(scores, champion, newest, _selves(stores, serving, pair))
+    newest = require_version(stores, champion, serving.kept_under(pair)).version
+    own = current(scores, spec.model_id, version, selves_of(stores.lake, spec, pair))
+    theirs = current(scores, champion, newest, selves_of(stores.lake, serving, pair))
     made = certify(
         own,
         theirs,
@@ -307,9 +307,3 @@ def _certified(
         shown=shown,
         unchanged=last is not None and last.digest == made.digest,
     )
-
-
-def _selves(stores: Stores, spec: ModelSpec, pair: str) -> list[str]:
-    """Names under which the scores of a model's current walk forward are on record."""
-    asked = spec.evaluation.years > 0
-    return selves_on_record(stores.lake, spec.model_id, PANEL if spec.scope == "panel" else pair) if asked else []

@@ -164,6 +164,11 @@ def selves_on_record(lake: Lake, model_id: str, scope: str) -> list[str]:
     return self_names(lake.find(walk_table(model_id), scope.upper(), columns=("fold", "fingerprint")))
 
 
+def selves_of(lake: Lake, spec: ModelSpec, pair: str) -> list[str]:
+    """`selves_on_record` of a model as it is configured: one that is walked no more has a walk of what it was."""
+    return selves_on_record(lake, spec.model_id, spec.kept_under(pair)) if spec.evaluation.years else []
+
+
 def self_names(table: pa.Table | None) -> list[str]:
     """The names of the earlier selves in a walk forward, sorted; none where there is no walk."""
     if table is None:

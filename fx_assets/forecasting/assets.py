@@ -61,7 +61,7 @@ def _ranges(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
     )
     def ranges(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Event]:
         stores, pair = lake, context.partition_key
-        version = require_version(stores, spec.model_id, "panel" if panel else pair)
+        version = require_version(stores, spec.model_id, spec.kept_under(pair))
         data = data_version(stores.lake, pair, spec, catalog.features)
 
         def compute() -> Draft:
@@ -107,7 +107,7 @@ def _forecast(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
     )
     def forecast(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Event]:
         stores, pair = lake, catalog.pairs[context.partition_key]
-        version = require_version(stores, spec.model_id, "panel" if panel else pair.pair)
+        version = require_version(stores, spec.model_id, spec.kept_under(pair.pair))
         data = data_version(stores.lake, pair.pair, spec, catalog.features)
         decision = stores.control.decision_at(pair.pair, spec.frequency)
         champion = serving_model(decision, catalog.models, pair.pair, spec.frequency, catalog.pairs)

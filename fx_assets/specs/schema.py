@@ -280,6 +280,10 @@ class ModelSpec(Strict):
             raise ValueError("quantiles: expected multiples of 0.005")
         return self
 
+    def kept_under(self, pair: str) -> str:
+        """What its checkpoints and its walk forward of a pair are kept under: the pair, or "panel"."""
+        return "panel" if self.scope == "panel" else pair
+
     def training_config(self) -> dict[str, Any]:
         """The part that decides what a trained checkpoint is; its hash names the checkpoint's kin."""
         return self.model_dump(mode="json", exclude={"description", "schedule", "evaluation"})

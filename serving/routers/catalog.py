@@ -11,7 +11,7 @@ from fx_assets.specs.problems import Problem
 from fx_assets.specs.schema import ModelSpec
 from serving.dependencies import LakeDep, RegistryDep
 from serving.problems import ProblemError
-from serving.registry import Registry, scope_of
+from serving.registry import Registry
 from serving.rendering import json_response
 from serving.snapshot import LiveSnapshot, default_model
 
@@ -91,7 +91,7 @@ def _described(registry: Registry, lake: LiveSnapshot, spec: ModelSpec) -> dict[
         "quantiles": spec.quantiles,
         # Loaded: by predictions over HTTP, on first use. Published: by the newest forecast of the night.
         "versions": {
-            pair: {"loaded": loaded.get(scope_of(spec, pair)), "published": published.get(pair)} for pair in pairs
+            pair: {"loaded": loaded.get(spec.kept_under(pair)), "published": published.get(pair)} for pair in pairs
         },
         "problems": registry.problems(spec.model_id),
         "invalid_outputs": registry.invalid_outputs(spec.model_id),

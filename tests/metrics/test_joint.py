@@ -1,4 +1,4 @@
-"""The energy score against its definition, worked out pair by pair."""
+"""The energy score against its definition and scoringrules."""
 
 from __future__ import annotations
 
@@ -8,50 +8,34 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import scoringrules
-from numpy.typing import NDArray
 
 from fx_assets.metrics.joint import energy_score
 
-Floats = NDArray[np.float64]
-
-
-def brute_force(y: Floats, draws: Floats) -> float:
-    m = len(draws)
-    near = sum(math.dist(draw, y) for draw in draws) / m
-    spread = sum(math.dist(one, other) for one in draws for other in draws) / m**2
-    return near - spread / 2
-
 
 def test_energy_score_by_hand() -> None:
-    # Two draws, 5 apart, the outcome on one of them: 5 / 2 less half of 10 / 4.
-    score = energy_score(y=[[0.0, 0.0]], draws=[[[0.0, 0.0], [3.0, 4.0]]])
-    assert score == pytest.approx([1.25])
-    assert energy_score(y=[[3.0, 4.0]], draws=[[[0.0, 0.0]]]) == pytest.approx([5.0])
+    # Two draws, 5 apart, the outcome on one of them: 5 / 2 less half of 5.
+    draws = np.array([[[0.0, 0.0]], [[3.0, 4.0]]])
+    assert energy_score(draws, np.zeros((1, 2))) == pytest.approx([0.0])
+    # Between them, at 2.5 of both: 2.5 less 2.5; beside them, 10 from the one and 5 from the other.
+    assert energy_score(draws, np.array([[1.5, 2.0]])) == pytest.approx([0.0])
+    assert energy_score(draws, np.array([[6.0, 8.0]])) == pytest.approx([5.0])
 
 
-def test_energy_score_is_its_definition() -> None:
+def test_energy_score_is_that_of_scoringrules() -> None:
     rng = np.random.default_rng(10)
-    y, draws = rng.normal(size=(4, 3)), rng.normal(size=(4, 12, 3))
-    expected = [brute_force(y[i], draws[i]) for i in range(4)]
-    assert energy_score(y=y, draws=draws) == pytest.approx(expected)
+    outcome, draws = rng.normal(size=(4, 3)), rng.normal(size=(12, 4, 3))
+    theirs = scoringrules.es_ensemble(outcome, np.moveaxis(draws, 0, 1), estimator="akr", backend="numpy")
+    assert energy_score(draws, outcome) == pytest.approx(theirs, rel=1e-12)
     # Any memory layout will do.
-    turned = np.asfortranarray(draws)[:, ::-1]
-    assert energy_score(y=y, draws=turned) == pytest.approx(expected)
-
-
-def test_energy_score_of_one_quantity_is_the_crps_of_the_draws() -> None:
-    rng = np.random.default_rng(11)
-    y, draws = rng.normal(size=5), rng.normal(size=(5, 30))
-    crps = scoringrules.crps_ensemble(y, draws, estimator="nrg", backend="numpy")
-    assert energy_score(y=y[:, None], draws=draws[:, :, None]) == pytest.approx(crps)
+    assert energy_score(np.asfortranarray(draws), outcome) == pytest.approx(theirs, rel=1e-12)
 
 
 def test_draws_of_the_true_dependence_score_best() -> None:
     rng = np.random.default_rng(12)
-    y = rng.multivariate_normal([0, 0], [[1, 0.9], [0.9, 1]], 200)
+    outcome = rng.multivariate_normal([0, 0], [[1, 0.9], [0.9, 1]], 200)
     scores = {
         correlation: energy_score(
-            y=y, draws=rng.multivariate_normal([0, 0], [[1, correlation], [correlation, 1]], (200, 60))
+            rng.multivariate_normal([0, 0], [[1, correlation], [correlation, 1]], (600, 200)), outcome
         ).mean()
         for correlation in (-0.9, 0.0, 0.9)
     }
@@ -61,10 +45,10 @@ def test_draws_of_the_true_dependence_score_best() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: energy_score(y=[[0.0]], draws=[[[0.0, 1.0]]]), r"got \(1, 1\) and \(1, 1, 2\)"),
-        (lambda: energy_score(y=[0.0], draws=[[0.0]]), r"got \(1,\) and \(1, 1\)"),
-        (lambda: energy_score(y=[[0.0]], draws=np.zeros((1, 0, 1))), r"at least one draw .* got \(1, 0, 1\)"),
-        (lambda: energy_score(y=[[math.nan]], draws=[[[0.0]]]), "y: expected finite values; 1 of 1"),
+        (lambda: energy_score(np.zeros((3, 1, 2)), np.zeros((1, 1))), r"expected paths .*\(3, 1, 2\), \(1, 1\)"),
+        (lambda: energy_score(np.zeros((3, 1)), np.zeros(1)), r"expected paths .*\(3, 1\), \(1,\)"),
+        (lambda: energy_score(np.zeros((1, 1, 1)), np.zeros((1, 1))), "two draws or more"),
+        (lambda: energy_score(np.zeros((2, 1, 1)), np.full((1, 1), math.nan)), "have not come due"),
     ],
 )
 def test_wrong_arguments_are_named(call: Callable[[], object], message: str) -> None:

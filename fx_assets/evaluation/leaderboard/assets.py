@@ -10,7 +10,7 @@ from fx_assets.evaluation.leaderboard.together import Together, together
 from fx_assets.evaluation.pictures.board import leaderboard as drawn
 from fx_assets.evaluation.pictures.board import leaderboard_table
 from fx_assets.evaluation.version import CODE_VERSION
-from fx_assets.evaluation.walk import selves_on_record
+from fx_assets.evaluation.walk import selves_of
 from fx_assets.forecasting import certificate as form
 from fx_assets.forecasting.certificate import Certificate
 from fx_assets.forecasting.champion import serving_model
@@ -22,7 +22,7 @@ from fx_assets.specs.schema import Frequency
 from fx_assets.storage.hashing import fingerprint
 from fx_assets.storage.lake_rows import ALL
 
-SCORES, PANEL = "scores", "panel"
+SCORES = "scores"
 
 
 def build(catalog: Catalog) -> list[dg.AssetsDefinition]:
@@ -86,8 +86,7 @@ def _compared(
             continue
         rows = {}
         for one in (each for each in found if each.pair == pair):
-            scope = PANEL if catalog.models[one.model_id].scope == "panel" else pair
-            selves = selves_on_record(stores.lake, one.model_id, scope)
+            selves = selves_of(stores.lake, catalog.models[one.model_id], pair)
             rows[one.model_id] = current(known, one.model_id, one.model_version, selves)
         compared[pair] = together(rows, champion)
     return compared

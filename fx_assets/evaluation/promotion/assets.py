@@ -17,7 +17,7 @@ from fx_assets.evaluation.promotion.rule import Ruling, rule
 from fx_assets.evaluation.promotion.standing import standing
 from fx_assets.evaluation.scoring import target_starts
 from fx_assets.evaluation.version import CODE_VERSION
-from fx_assets.evaluation.walk import selves_on_record
+from fx_assets.evaluation.walk import selves_of, selves_on_record
 from fx_assets.features import stored
 from fx_assets.forecasting.champion import champion_of
 from fx_assets.models.inputs import history
@@ -165,7 +165,9 @@ def _entrants(stores: Stores, catalog: Catalog, pair: str, frequency: Frequency,
         yield Entrant(
             model_id,
             versions[0].version,
-            selves_on_record(stores.lake, model_id, versions[0].scope),
+            selves_on_record(stores.lake, model_id, versions[0].scope)
+            if spec is None
+            else selves_of(stores.lake, spec, pair),
             made_since(versions),
             barred="" if able else "it is not configured for the pair any more",
         )

@@ -13,7 +13,7 @@ from fx_assets.evaluation.scorecard.drift import live_skill
 from fx_assets.evaluation.scorecard.fans import champions_fans
 from fx_assets.evaluation.scorecard.summary import CHECKS, drift_check, figures, in_markdown
 from fx_assets.evaluation.version import CODE_VERSION
-from fx_assets.evaluation.walk import selves_on_record
+from fx_assets.evaluation.walk import selves_of
 from fx_assets.features import stored
 from fx_assets.forecasting.scores import SCORES_SCHEMA
 from fx_assets.orchestration import keys, partitions
@@ -102,10 +102,9 @@ def _backtested(stores: Stores, models: list[ModelSpec], pair: str) -> pa.Table:
     known = stores.lake.find(SCORES, pair)
     parts = [SCORES_SCHEMA.empty_table()]
     for spec in models:
-        scope = "panel" if spec.scope == "panel" else pair
-        versions = stores.control.versions(spec.model_id, scope)
+        versions = stores.control.versions(spec.model_id, spec.kept_under(pair))
         if known is not None and versions:
-            selves = selves_on_record(stores.lake, spec.model_id, scope)
+            selves = selves_of(stores.lake, spec, pair)
             parts.append(current(known, spec.model_id, versions[0].version, selves).select(SCORES_SCHEMA.names))
     return pa.concat_tables(parts)
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from fx_assets.forecasting.joint.book import profits, weighted
 from fx_assets.forecasting.joint.graph import PairGraph
 from fx_assets.forecasting.joint.history import standardised, whole_dates
-from fx_assets.forecasting.joint.risk import RISK_LEVELS, Aggregation, aggregation, energy_score, expected_shortfall
+from fx_assets.forecasting.joint.risk import RISK_LEVELS, Aggregation, aggregation, expected_shortfall
 from fx_assets.forecasting.joint.simulate import DRAWS, content_seed, simulate
+from fx_assets.metrics.joint import energy_score
 
 Floats = NDArray[np.float64]
 How = Literal["joint", "summed", "independent"]

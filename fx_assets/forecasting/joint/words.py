@@ -46,20 +46,24 @@ def correlations(made: JointForecast, horizon: int = 1) -> str:
     return "\n".join(lines)
 
 
-def risk(made: JointForecast, horizon: int = 1) -> str:
-    """Value at risk and expected shortfall of each pair and of the evenly spread book, in per cent, in Markdown."""
+def risk_rows(made: JointForecast, horizon: int = 1) -> list[list[str]]:
+    """The head of a table, then a row for each pair and for the evenly spread book: losses in per cent."""
     at = _at(made, horizon)
     level = next(iter(at.book.held.value_at_risk))
-    heads = ("", f"VaR {level}", f"ES {level}", f"VaR {level}, sold", f"ES {level}, sold")
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    rows = [["", f"VaR {level}", f"ES {level}", f"VaR {level}, sold", f"ES {level}, sold"]]
     for name, sides in [*((pair, at.pairs[pair].risk) for pair in made.pairs), ("book", at.book)]:
-        cells = [
-            f"{100 * losses[level]:.2f} %"
-            for side in (sides.held, sides.turned_round)
-            for losses in (side.value_at_risk, side.expected_shortfall)
-        ]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    book = at.book
+        both = (sides.held, sides.turned_round)
+        losses = [each[level] for side in both for each in (side.value_at_risk, side.expected_shortfall)]
+        rows.append([name, *(f"{100 * loss:.2f} %" for loss in losses)])
+    return rows
+
+
+def risk(made: JointForecast, horizon: int = 1) -> str:
+    """Value at risk and expected shortfall of each pair and of the evenly spread book, in per cent, in Markdown."""
+    heads, *rows = risk_rows(made, horizon)
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|", *(f"| {' | '.join(row)} |" for row in rows)]
+    book = _at(made, horizon).book
+    level = next(iter(book.held.value_at_risk))
     lines += [
         "",
         f"Book of one {made.account} spread over {len(made.pairs)} pairs, {horizon} bars ahead. The VaR of its "

@@ -17,12 +17,12 @@ from fx_assets.forecasting.joint.risk import (
     aggregation,
     correlations,
     ended_beyond,
-    energy_score,
     expected_shortfall,
     touched,
     value_at_risk,
 )
 from fx_assets.forecasting.joint.simulate import simulate
+from fx_assets.metrics.joint import energy_score
 from fx_assets.metrics.losses import crps_normal
 
 GRAPH = pair_graph(["EURJPY", "EURUSD", "USDJPY"])
