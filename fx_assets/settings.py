@@ -54,6 +54,14 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address the API and the UI bind to")
     api_port: int = Field(default=8000, ge=0, le=65535)
     ui_port: int = Field(default=3000, ge=0, le=65535)
+    predict_queue: int = Field(default=64, gt=0, description="Predictions that may wait in a worker; more get 503")
+    workers: int = Field(default=1, ge=1, le=64, description="Processes that the API answers with")
+    max_connections: int = Field(default=2_000, gt=0, description="Connections open in a worker; more get 503")
+    head_seconds: float = Field(default=10.0, gt=0, description="Until the head of a request must have arrived")
+    body_seconds: float = Field(default=20.0, gt=0, description="Until its body must have arrived")
+    idle_seconds: float = Field(default=15.0, gt=0, description="Until a connection that asks nothing more is closed")
+    write_seconds: float = Field(default=20.0, gt=0, description="Until a client that reads nothing is dropped")
+    drain_seconds: float = Field(default=10.0, gt=0, description="For requests under way when the API is ended")
     poll_seconds: float = Field(default=2.0, gt=0, description="How often the API looks for new versions")
     child_grace_seconds: float = Field(default=5.0, gt=0, description="From SIGTERM to SIGKILL of a training")
     night_deadline_minutes: int = Field(default=180, gt=0, description="A wave waits this long for stragglers")
@@ -135,6 +143,19 @@ def get_settings() -> Settings:
 def environment() -> dict[str, str]:
     """A copy of the environment, for overrides of specs and for child processes."""
     return dict(os.environ)
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The environment in which a child process reads these very settings, wherever they came from."""
+    inherited = environment()
+    for name in Settings.model_fields:
+        variable, value = f"FX_{name.upper()}", getattr(settings, name)
+        inherited.pop(variable, None)
+        if isinstance(value, SecretStr):
+            inherited[variable] = value.get_secret_value()
+        elif value is not None:
+            inherited[variable] = str(value)
+    return inherited
 
 
 def export_dagster_home(settings: Settings) -> Path:

@@ -4,35 +4,60 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends
+from starlette.requests import HTTPConnection
 
 from fx_assets.storage.control import Control
 from serving.control import LazyControl
+from serving.hub import Hub
+from serving.queue import Predictions
 from serving.registry import Registry
 from serving.snapshot import LiveSnapshot
 
 
-def get_registry(request: Request) -> Registry:
+def get_registry(connection: HTTPConnection) -> Registry:
     """The models of the configs and their loaded predictors."""
-    registry = request.app.state.registry
+    registry = connection.app.state.registry
     assert isinstance(registry, Registry)
     return registry
 
 
-def get_lake(request: Request) -> LiveSnapshot:
+def get_lake(connection: HTTPConnection) -> LiveSnapshot:
     """The lake: the last good snapshot of its forecasts, and its tables."""
-    live = request.app.state.lake
+    live = connection.app.state.lake
     assert isinstance(live, LiveSnapshot)
     return live
 
 
-def get_jobs(request: Request) -> Control:
-    """The control database. Raises `ProblemError` 503 while it is locked or gone."""
-    control = request.app.state.control
+def get_control(connection: HTTPConnection) -> LazyControl:
+    """The control database, not opened yet."""
+    control = connection.app.state.control
     assert isinstance(control, LazyControl)
-    return control.open()
+    return control
+
+
+def get_jobs(connection: HTTPConnection) -> Control:
+    """The control database. Raises `ProblemError` 503 while it is locked or gone."""
+    return get_control(connection).open()
+
+
+def get_hub(connection: HTTPConnection) -> Hub:
+    """Who listens for new forecasts."""
+    hub = connection.app.state.hub
+    assert isinstance(hub, Hub)
+    return hub
+
+
+def get_predictions(connection: HTTPConnection) -> Predictions:
+    """The queue of predictions."""
+    predictions = connection.app.state.predictions
+    assert isinstance(predictions, Predictions)
+    return predictions
 
 
 RegistryDep = Annotated[Registry, Depends(get_registry)]
 LakeDep = Annotated[LiveSnapshot, Depends(get_lake)]
+ControlDep = Annotated[LazyControl, Depends(get_control)]
+HubDep = Annotated[Hub, Depends(get_hub)]
+PredictionsDep = Annotated[Predictions, Depends(get_predictions)]
 JobsDep = Annotated[Control, Depends(get_jobs)]

@@ -14,9 +14,12 @@ from fx_assets.storage.artifacts import ArtifactStore
 from fx_assets.storage.lake import Lake
 from serving import problems
 from serving.control import LazyControl
+from serving.hot import HotReads
+from serving.hub import Hub
 from serving.middleware import Gate
+from serving.queue import Predictions
 from serving.registry import Registry
-from serving.routers import catalog, forecasts, health, predict
+from serving.routers import bars, catalog, forecasts, health, predict, stream, ws
 from serving.snapshot import LiveSnapshot
 
 
@@ -28,9 +31,12 @@ def create_app(settings: Settings) -> FastAPI:
     registry = Registry(load(settings), ArtifactStore(settings.artifacts_path))
     live = LiveSnapshot(Lake(settings.lake_path))
     control = LazyControl(settings)
+    hub, predictions = Hub(), Predictions(settings.predict_queue)
+    live.on_published = hub.publish_soon
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        hub.start()
         await asyncio.to_thread(live.refresh)
         poll = asyncio.create_task(live.poll(settings.poll_seconds))
         try:
@@ -39,6 +45,8 @@ def create_app(settings: Settings) -> FastAPI:
             poll.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await poll
+            hub.close()
+            predictions.close()
             control.close()
 
     app = FastAPI(
@@ -53,8 +61,21 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.registry = registry
     app.state.lake = live
     app.state.control = control
+    app.state.hub = hub
+    app.state.predictions = predictions
     problems.install(app)
+    # The last one added is the first that a request meets.
+    app.add_middleware(HotReads, live=live, pairs=registry.catalog.pairs)
     app.add_middleware(Gate)
-    for router in (health.router, catalog.router, forecasts.router, predict.build(registry)):
+    for router in (
+        health.router,
+        catalog.router,
+        bars.router,
+        stream.router,  # before forecasts, where "stream" would be a pair
+        forecasts.batch,
+        forecasts.router,
+        ws.router,
+        predict.build(registry),
+    ):
         app.include_router(router)
     return app

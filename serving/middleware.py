@@ -1,44 +1,27 @@
 """The gate in front of every request, as pure ASGI: nothing is buffered, and nothing unhandled gets out.
 
-It gives each request an id, refuses an `Accept` that JSON cannot satisfy (406), counts the bytes of
-the body while they arrive (413), and turns what nobody caught into a bare 500.
+It gives each request an id, refuses an `Accept` that the address cannot satisfy (406), counts the bytes
+of the body while they arrive (413), and turns what nobody caught into a bare 500.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import uuid
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.negotiation import chosen, header, offers
 from serving.problems import MEDIA_TYPE, ProblemError, problem_body
 
 MAX_BODY: Final = 1_000_000
-_ACCEPTABLE: Final = frozenset({"*/*", "application/*", "application/json"})
+# An id is unique among all workers and restarts: what is random once, then a count.
+_PROCESS: Final = uuid.uuid4().hex[:20]
+_COUNT: Final = itertools.count()
 
 log = logging.getLogger("serving")
-
-
-def accepts_json(accept: str) -> bool:
-    """Whether an `Accept` header allows `application/json`; the most specific range decides (RFC 9110 12.5.1)."""
-    weights: dict[str, float] = {}
-    for item in accept.split(","):
-        media, *parameters = (part.strip().lower() for part in item.split(";"))
-        if media not in _ACCEPTABLE:
-            continue
-        weight = 1.0
-        for parameter in parameters:
-            if parameter.startswith("q="):
-                try:
-                    weight = float(parameter[2:])
-                except ValueError:
-                    weight = 0.0
-        weights[media] = max(weight, weights.get(media, 0.0))
-    for media in ("application/json", "application/*", "*/*"):
-        if media in weights:
-            return weights[media] > 0
-    return False
 
 
 def _too_large() -> ProblemError:
@@ -46,17 +29,15 @@ def _too_large() -> ProblemError:
     return ProblemError(413, "body_too_large", detail, headers={"connection": "close"})
 
 
-def _header(scope: Scope, name: bytes) -> str | None:
-    values = [value.decode("latin-1") for key, value in scope["headers"] if key == name]
-    return ", ".join(values) if values else None
-
-
 def check_head(scope: Scope) -> None:
-    """Refuse what the head of a request already shows to be wrong. Raises `ProblemError` 400, 406 or 413."""
-    accept = _header(scope, b"accept")
-    if accept and not accepts_json(accept):
-        raise ProblemError(406, "not_acceptable", "This API answers in application/json only.")
-    length = _header(scope, b"content-length")
+    """Refuse what the head of a request already shows to be wrong. Raises `ProblemError` 400, 406 or 413.
+
+    The form to answer in goes into the request's state as `media_type`.
+    """
+    offered = offers(scope["path"])
+    if offered is not None:
+        scope["state"]["media_type"] = chosen(scope, offered)
+    length = header(scope, b"content-length")
     if length is not None:
         if not length.isascii() or not length.isdigit():
             raise ProblemError(400, "bad_content_length", "Content-Length is not a number.")
@@ -75,7 +56,7 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = uuid.uuid4().hex
+        request_id = f"{_PROCESS}{next(_COUNT):012x}"
         scope.setdefault("state", {})["request_id"] = request_id
         started = False
         received = 0

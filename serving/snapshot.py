@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -24,7 +24,7 @@ from fx_assets.forecasting.champion import served_by_default
 from fx_assets.forecasting.document import ForecastDocument, with_evaluation
 from fx_assets.forecasting.ranges import table_name
 from fx_assets.forecasting.scores import ScoreKey, summaries
-from fx_assets.forecasting.table import latest
+from fx_assets.forecasting.table import documents, identified, latest
 from fx_assets.forecasting.targets import KindOfPrice
 from fx_assets.storage.errors import NoData, StorageError
 from fx_assets.storage.lake import Lake, StoredFile
@@ -53,6 +53,14 @@ class PairForecasts:
     score_files: tuple[StoredFile, ...]
     certificates: Certificates = field(default_factory=dict)
     certificate_files: tuple[StoredFile, ...] = ()
+
+
+@dataclass(frozen=True)
+class Published:
+    """A document as it was committed. `place`: number of its file and its place in it; they grow with every commit."""
+
+    place: tuple[int, int]
+    document: ForecastDocument
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,17 @@ class Snapshot:
         certificates = _certificates(self.certificates, pair, keys, when)
         return {item.model_id: Served(_evaluated(item, evaluations, certificates)) for item in found}
 
+    def published(self, pair: str, after: int) -> list[Published]:
+        """The pair's documents of every commit after file `after` of the table, in order. Raises `UNREADABLE`."""
+        if self.forecasts is None:
+            return []
+        found, known = [], self.pairs.get(pair)
+        evaluations, certificates = ({}, {}) if known is None else (known.evaluations, known.certificates)
+        for number, rows in self.forecasts.committed(after, pair):
+            for place, document in enumerate(documents(rows)):
+                found.append(Published((number, place), _evaluated(document, evaluations, certificates)))
+        return found
+
 
 def default_model(served: Mapping[str, Served]) -> str | None:
     """The model served where none is asked for, of one pair's and frequency's documents; None without its document."""
@@ -105,7 +124,10 @@ class LiveSnapshot:
         self.lake = lake
         self.current = Snapshot()
         self.problems: tuple[str, ...] = ()
+        self.on_published: Callable[[list[Published]], None] | None = None
         self._refreshing = threading.Lock()
+        self._behind = True
+        self._announced: dict[str, int] | None = None  # by pair, the number of the newest file that was told of
         self._kinds: dict[tuple[str, str], KindOfPrice] = {}
         self._ranges: dict[tuple[str, str], pa.Table | None] = {}
 
@@ -143,6 +165,9 @@ class LiveSnapshot:
                 if following is not self.current:
                     # Replaced, not emptied: a request that reads the old one just now keeps its own.
                     self.current, self._ranges = following, {}
+                    self._behind = True
+                if self._behind:
+                    self._behind = not self._announce(following, problems)
             except Exception as error:
                 # Whatever this is, forecasts that were good stay served, and the next poll tries again.
                 _note(problems, "the lake", error)
@@ -150,6 +175,24 @@ class LiveSnapshot:
                 if said not in self.problems:  # once, not at every poll
                     log.error("%s", said, exc_info=cause)
             self.problems = tuple(problems)
+
+    def _announce(self, current: Snapshot, problems: Problems) -> bool:
+        """Hand over what was published since the last time; False where a pair cannot be read: it is tried again."""
+        forecasts = current.forecasts
+        newest = {} if forecasts is None else {pair: forecasts.newest_file(pair) for pair in forecasts.pairs()}
+        if self._announced is None:
+            self._announced = newest  # what was there at the start is no news
+        found: list[Published] = []
+        for pair, number in newest.items():
+            if number > self._announced.get(pair, 0):
+                try:
+                    found += current.published(pair, self._announced.get(pair, 0))
+                    self._announced[pair] = number
+                except UNREADABLE as error:
+                    _note(problems, f"{FORECASTS} of {pair}", error)
+        if found and self.on_published is not None:
+            self.on_published(sorted(found, key=lambda item: item.place))
+        return all(self._announced.get(pair) == number for pair, number in newest.items())
 
     def _next(self, last: Snapshot, problems: Problems) -> Snapshot:
         forecasts = self._pinned(FORECASTS, last.forecasts, problems)
@@ -246,7 +289,8 @@ def _key(document: ForecastDocument) -> ScoreKey:
 
 
 def _evaluated(document: ForecastDocument, evaluations: Summaries, certificates: Certificates) -> ForecastDocument:
-    return with_evaluation(document, evaluations.get(_key(document)), certificates.get(_key(document)))
+    joined = with_evaluation(document, evaluations.get(_key(document)), certificates.get(_key(document)))
+    return identified(joined)
 
 
 def _certificates(

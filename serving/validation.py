@@ -16,6 +16,7 @@ from starlette.requests import Request
 from serving.problems import ProblemError
 
 _FIELDS = ("data", "pair", "as_of")
+MOST_PAIRS = 500
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,36 @@ def predict_request(value: Any, pairs: tuple[str, ...]) -> PredictRequest:
         rows=data,
         as_of=None if as_of is None else parse_instant(as_of, "as_of"),
     )
+
+
+@dataclass(frozen=True)
+class BatchRequest:
+    """A checked request for the newest forecasts of several pairs."""
+
+    pairs: tuple[str, ...]
+    model: str | None
+    frequency: str | None
+
+
+def batch_request(value: Any) -> BatchRequest:
+    """Check the fields of a batchGet's body. Raises `ProblemError` 422."""
+    if not isinstance(value, dict):
+        raise _unfit(f"expected an object with pairs; got {_kind(value)}")
+    unknown = sum(key not in ("pairs", "model", "frequency") for key in value)
+    if unknown:
+        raise _unfit(f"expected the fields pairs, model, frequency; got {unknown} unknown")
+    pairs = value.get("pairs")
+    if not isinstance(pairs, list) or not 1 <= len(pairs) <= MOST_PAIRS:
+        raise _unfit(f"pairs: expected a list of 1 to {MOST_PAIRS} pairs; got {_kind(pairs)}")
+    for place, pair in enumerate(pairs):
+        if not isinstance(pair, str):
+            raise _unfit(f"pairs: expected text at index {place}; got {_kind(pair)}", index=[place])
+    if len(set(pairs)) != len(pairs):
+        raise _unfit("pairs: expected each pair once")
+    for name in ("model", "frequency"):
+        if not isinstance(value.get(name), str | None):
+            raise _unfit(f"{name}: expected text; got {_kind(value[name])}")
+    return BatchRequest(tuple(pairs), value.get("model"), value.get("frequency"))
 
 
 def _pair(value: Any, pairs: tuple[str, ...]) -> str:

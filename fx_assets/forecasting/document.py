@@ -5,11 +5,12 @@ Floats are stored and served unrounded, so that the night and HTTP agree to the 
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import math
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
@@ -77,6 +78,7 @@ class Lineage(_Part):
 class ForecastDocument(_Part):
     """One model's forecast of one pair from one origin. Times are UTC, prices in quote currency."""
 
+    forecast_id: str | None = Field(default=None, description="Names the published document for ever; null on demand")
     pair: PairName
     model_id: ModelId
     model_version: str
@@ -121,6 +123,17 @@ def level_key(level: float) -> str:
     return f"{level:.3f}".rstrip("0")
 
 
+def forecast_id(key: Mapping[str, Any]) -> str:
+    """The name of a published document, from what tells documents apart (`forecasting.table.ISSUE_KEY`).
+
+    `20261030-` and 16 hexadecimal digits: the date of the origin in UTC, and a digest of the whole key.
+    """
+    moments = {name: at.astimezone(UTC) for name, at in key.items() if isinstance(at, datetime)}
+    told = {**key, **{name: at.isoformat() for name, at in moments.items()}}
+    digest = hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=8).hexdigest()
+    return f"{moments['origin']:%Y%m%d}-{digest}"
+
+
 def with_evaluation(
     document: ForecastDocument,
     summary: Mapping[int, Mapping[str, Any]] | None,
@@ -145,6 +158,7 @@ def with_evaluation(
 
 # What tells when and by which run, and what follows from the clock: not what was forecast.
 _CIRCUMSTANCES: dict[str, Any] = {
+    "forecast_id": True,
     "issued_at": True,
     "stale": True,
     "evaluation": True,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fx_assets.forecasting.document import ForecastDocument, level_key
+from fx_assets.forecasting.document import ForecastDocument, forecast_id, level_key
 
 _UTC = pa.timestamp("us", tz="UTC")
 _DOCUMENT_FIELDS = (
@@ -86,6 +86,16 @@ def documents(table: pa.Table) -> list[ForecastDocument]:
     return [_document(groups[key]) for key in sorted(groups)]
 
 
+def issue_key(document: ForecastDocument) -> dict[str, Any]:
+    """What tells the document apart from all others: the values of `ISSUE_KEY`."""
+    return {name: getattr(document.lineage if name == "run_id" else document, name) for name in ISSUE_KEY}
+
+
+def identified(document: ForecastDocument) -> ForecastDocument:
+    """The published document with its `forecast_id`."""
+    return document.model_copy(update={"forecast_id": forecast_id(issue_key(document))})
+
+
 def latest(
     table: pa.Table, *, model_id: str | None = None, frequency: str | None = None, as_of: datetime | None = None
 ) -> list[ForecastDocument]:
@@ -109,14 +119,15 @@ def latest(
         name = (key["pair"], key["model_id"], key["frequency"])
         if name not in heads or _rank(key) > _rank(heads[name]):
             heads[name] = key
-    return [documents(_rows(table, heads[name]))[0] for name in sorted(heads)]
+    return [documents(rows_of(table, heads[name]))[0] for name in sorted(heads)]
 
 
 def _rank(key: dict[str, Any]) -> tuple[Any, ...]:
     return key["origin"], key["issued_at"], key["model_version"], key["run_id"]
 
 
-def _rows(table: pa.Table, key: dict[str, Any]) -> pa.Table:
+def rows_of(table: pa.Table, key: Mapping[str, Any]) -> pa.Table:
+    """The rows of one document, by its key."""
     mask = pc.equal(table.column("pair"), key["pair"])
     for name in ISSUE_KEY[1:]:
         value = pa.scalar(key[name], type=FORECAST_SCHEMA.field(name).type)

@@ -148,8 +148,8 @@ class Control:
                 )
             yield Transaction(connection)
 
-    def versions(self, model_id: str, scope: str) -> list[ModelVersion]:
-        """Versions of a model, newest first; `scope` is a pair or "panel"."""
+    def versions(self, model_id: str, scope: str | None = None) -> list[ModelVersion]:
+        """Versions of a model, newest first; `scope` is a pair or "panel", by default all."""
         with transaction(self._engine, write=False) as connection:
             return _all(connection, _newest_first(model_id, scope))
 
@@ -260,9 +260,11 @@ def _of(version: ModelVersion) -> sa.Select[tuple[object, ...]]:
     )
 
 
-def _newest_first(model_id: str, scope: str) -> sa.Select[tuple[object, ...]]:
+def _newest_first(model_id: str, scope: str | None) -> sa.Select[tuple[object, ...]]:
     table = MODEL_VERSIONS.c
-    query = sa.select(MODEL_VERSIONS).where(table.model_id == model_id, table.scope == scope)
+    query = sa.select(MODEL_VERSIONS).where(table.model_id == model_id)
+    if scope is not None:
+        query = query.where(table.scope == scope)
     return query.order_by(table.created_at.desc(), table.version.desc())
 
 

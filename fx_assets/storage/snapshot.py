@@ -64,6 +64,15 @@ class Snapshot:
         """Rows of all pairs, pair by pair; no rows where the table is empty."""
         return self._rows([file for pair in self.pairs() for file in self._row_files(pair)], columns)
 
+    def newest_file(self, pair: str | None = None) -> int:
+        """Number of the file that was committed last, of any pair or of one; 0 without one. They grow with commits."""
+        return max((file.sequence for file in self._files if pair in (None, file.pair)), default=0)
+
+    def committed(self, after: int, pair: str) -> list[tuple[int, pa.Table]]:
+        """Number and rows of each file of the pair with a number over `after`, in order of commit."""
+        found = sorted(file for file in self._files if file.pair == pair and file.sequence > after)
+        return [(file.sequence, self._rows([file], None)) for file in found]
+
     def state(self, pair: str, *, asset: str | None = None) -> State | None:
         """The newest state of that asset (of any, by default) for the pair; None without one."""
         for file in reversed(self._files):

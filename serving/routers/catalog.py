@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from fx_assets.forecasting.certificate import Certificate
 from fx_assets.specs.problems import Problem
 from fx_assets.specs.schema import ModelSpec
-from serving.dependencies import LakeDep, RegistryDep
+from serving.control import answering_503
+from serving.dependencies import JobsDep, LakeDep, RegistryDep
 from serving.problems import ProblemError
+from serving.queries import pair_of, parameters
 from serving.registry import Registry
 from serving.rendering import json_response
 from serving.snapshot import LiveSnapshot, default_model
@@ -63,6 +67,49 @@ async def model(model_id: str, lake: LakeDep, registry: RegistryDep) -> Response
         if name == model_id:
             return json_response(_failed(name, problems))
     raise ProblemError(404, "unknown_model", "There is no such model; /v1/models lists them.")
+
+
+@router.get("/models/{model_id}/versions", summary="Trained versions of a model, newest first")
+async def versions(model_id: str, registry: RegistryDep, control: JobsDep) -> Response:
+    """What is on record of each; a version may be older than the checkpoints that are kept."""
+    spec = registry.spec(model_id)
+    with answering_503():
+        found = await run_in_threadpool(control.versions, spec.model_id)
+    entries = [
+        {
+            "version": version.version,
+            "scope": version.scope,
+            "kind": version.kind,
+            "pairs": version.pairs,
+            "trained_until": version.trained_until.isoformat(),
+            "registered_at": version.created_at.isoformat(),
+        }
+        for version in found
+    ]
+    return json_response({"model_id": model_id, "versions": entries}, cache_control="no-cache")
+
+
+@router.get(
+    "/models/{model_id}/certificate",
+    summary="What a model was measured to be worth on a pair",
+    responses={200: {"model": Certificate}},
+)
+async def certificate(request: Request, model_id: str, lake: LakeDep, registry: RegistryDep) -> Response:
+    """Of the version that the newest forecast is of. `pair` may be left out where the model has one only."""
+    asked = parameters(request, "pair")
+    spec = registry.spec(model_id)
+    pairs = registry.catalog.pairs_of(spec)
+    pair = asked.get("pair", pairs[0] if len(pairs) == 1 else None)
+    if pair is None:
+        raise ProblemError(422, "invalid_request", "pair: this model has several; name one.", pairs=list(pairs))
+    if pair not in pairs:
+        pair_of(registry, pair)
+        raise ProblemError(404, "no_forecast", "The model does not forecast this pair.", pairs=list(pairs))
+    served = lake.current.of(pair, spec.frequency).get(model_id)
+    found = None if served is None else served.document.certificate
+    if found is None:
+        raise ProblemError(404, "no_certificate", "No certificate of this model and pair is on record yet.")
+    return json_response(found.model_dump(mode="json"), cache_control="no-cache")
 
 
 def _described(registry: Registry, lake: LiveSnapshot, spec: ModelSpec) -> dict[str, Any]:

@@ -1,26 +1,36 @@
-"""`/v1/forecasts/{pair}/latest`: the document that the last night published."""
+"""`/v1/forecasts`: what the last night published, what was published before, and what came of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any, TypeVar
+from urllib.parse import urlencode
 
+import orjson
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from fx_assets.features.stored import bars_table
 from fx_assets.forecasting.document import ForecastDocument
-from fx_assets.specs.schema import PairSpec
+from serving import history
 from serving.dependencies import LakeDep, RegistryDep
+from serving.hot import response
+from serving.negotiation import CSV
 from serving.problems import ProblemError
-from serving.registry import Registry
-from serving.rendering import Served, matches
-from serving.snapshot import UNREADABLE, Snapshot, default_model, log
-from serving.validation import parse_instant
+from serving.queries import chosen, frequency_of, instant, known_model, pair_of, parameters, whole_number
+from serving.rendering import MEDIA_TYPES, Rendered, documents_csv, json_response
+from serving.snapshot import UNREADABLE, LiveSnapshot, default_model, log
+from serving.validation import batch_request, read_json
 
 router = APIRouter(prefix="/v1/forecasts", tags=["forecasts"])
+batch = APIRouter(prefix="/v1", tags=["forecasts"])
 
-_PARAMETERS = frozenset({"model", "frequency", "as_of"})
+T = TypeVar("T")
+MOST_DOCUMENTS = 500
+_FOR_EVER = b"private, max-age=31536000, immutable"
 
 
 @router.get(
@@ -28,72 +38,151 @@ _PARAMETERS = frozenset({"model", "frequency", "as_of"})
     summary="The newest forecast of a pair",
     responses={200: {"model": ForecastDocument}, 304: {"description": "Not modified"}},
 )
-async def latest(
-    request: Request,
-    pair: str,
-    lake: LakeDep,
-    registry: RegistryDep,
-    model: str | None = None,
-    frequency: str | None = None,
-    as_of: str | None = None,
-) -> Response:
+@router.head("/{pair}/latest", include_in_schema=False)
+async def latest(request: Request, pair: str, lake: LakeDep, registry: RegistryDep) -> Response:
     """By default the champion's, at the pair's first frequency.
 
     `as_of`, an ISO 8601 instant, asks for what was served then: the newest origin among forecasts
     issued by that instant. `stale` and `valid_until` are as of the answer, or of `as_of`.
     """
-    _check_parameters(request)
-    spec = _pair(registry, pair)
-    frequency = spec.frequencies[0] if frequency is None else frequency
-    if frequency not in spec.frequencies:
-        offered = list(spec.frequencies)
-        raise ProblemError(404, "unknown_frequency", "The pair has no such frequency.", frequencies=offered)
+    asked = parameters(request, "model", "frequency", "as_of")
+    spec = pair_of(registry, pair)
+    frequency = frequency_of(spec, asked)
     now = datetime.now(UTC)
-    snapshot = lake.current
-    if as_of is None:
+    snapshot, past = lake.current, instant(asked, "as_of")
+    if past is None:
         served = snapshot.of(pair, frequency)
     else:
-        now = min(now, parse_instant(as_of, "as_of"))
-        served = await _past(snapshot, pair, frequency, now)
-    rendered = _chosen(registry, served, model).render(spec, now)
-    headers = {"etag": rendered.etag, "cache-control": "no-cache"}
-    if matches(request.headers.get("if-none-match"), rendered.etag):
-        return Response(status_code=304, headers=headers)
-    return Response(rendered.body, media_type="application/json", headers=headers)
+        now = min(now, past)
+        served = await _read(snapshot.as_of, pair, frequency, now)
+    rendered = chosen(registry, served, asked.get("model")).render(spec, now)
+    return response(rendered, request.scope, time.time())
 
 
-async def _past(snapshot: Snapshot, pair: str, frequency: str, when: datetime) -> dict[str, Served]:
+@router.get("/{pair}", summary="Earlier forecasts of a pair, newest first")
+@router.head("/{pair}", include_in_schema=False)
+async def published(request: Request, pair: str, lake: LakeDep, registry: RegistryDep) -> Response:
+    """Of each origin from `from` to before `to` the newest document, as it was issued.
+
+    By default of the model that is served now. `next`, given as `cursor`, goes on after the last one.
+    """
+    asked = parameters(request, "model", "frequency", "from", "to", "cursor", "limit")
+    spec = pair_of(registry, pair)
+    frequency = frequency_of(spec, asked)
+    model = _model(registry, lake, pair, frequency, asked)
+    limit = whole_number(asked, "limit", 50, MOST_DOCUMENTS)
+    first, until, forecasts = instant(asked, "from"), instant(asked, "to"), lake.current.forecasts
+    if forecasts is None or pair not in forecasts.pairs():
+        found = history.Page([], None)
+    else:
+        found = await _read(
+            lambda: history.page(
+                forecasts.read(pair),
+                model,
+                frequency,
+                limit=limit,
+                first=first,
+                until=until,
+                cursor=asked.get("cursor"),
+            )
+        )
+    headers = {"cache-control": "no-cache", "vary": "accept"}
+    if found.following is not None:
+        following = urlencode({**asked, "cursor": found.following})
+        headers["link"] = f'<{request.url.path}?{following}>; rel="next"'
+    if request.state.media_type == CSV:
+        return Response(documents_csv(found.documents), media_type=MEDIA_TYPES["csv"], headers=headers)
+    documents = [document.model_dump(mode="json") for document in found.documents]
+    told = {"pair": pair, "model_id": model, "frequency": frequency, "forecasts": documents, "next": found.following}
+    return json_response(told, **headers)
+
+
+@router.get(
+    "/{pair}/versions/{forecast_id}",
+    summary="One published forecast, as it was issued; it never changes",
+    responses={200: {"model": ForecastDocument}, 304: {"description": "Not modified"}},
+)
+@router.head("/{pair}/versions/{forecast_id}", include_in_schema=False)
+async def version(request: Request, pair: str, forecast_id: str, lake: LakeDep, registry: RegistryDep) -> Response:
+    """The document of that `forecast_id`, with `stale` and the verdict as they were when it was issued."""
+    parameters(request)
+    pair_of(registry, pair)
+    forecasts = lake.current.forecasts
+    found = None
+    if forecasts is not None and pair in forecasts.pairs():
+        found = await _read(lambda: history.version(forecasts.read(pair), forecast_id))
+    if found is None:
+        raise ProblemError(404, "unknown_forecast", "No forecast of this pair has that id.")
+    made = response(Rendered(found, found.issued_at), request.scope, time.time())
+    made.headers["cache-control"] = _FOR_EVER.decode()
+    return made
+
+
+@router.get("/{pair}/outcomes", summary="Forecasts that came due, beside the prices that came")
+async def outcomes(request: Request, pair: str, lake: LakeDep, registry: RegistryDep) -> Response:
+    """The newest `limit` forecasts `horizon` bars ahead whose price has come, oldest first.
+
+    Of each origin the first live forecast counts, if it was issued before its target was set.
+    """
+    asked = parameters(request, "model", "frequency", "horizon", "limit")
+    spec = pair_of(registry, pair)
+    frequency = frequency_of(spec, asked)
+    model = _model(registry, lake, pair, frequency, asked)
+    horizon, limit = whole_number(asked, "horizon", 1, 1_000), whole_number(asked, "limit", 250, 5_000)
+    forecasts, rows = lake.current.forecasts, []
+    if forecasts is not None and pair in forecasts.pairs():
+        rows = await _read(
+            lambda: history.outcomes(
+                forecasts.read(pair),
+                lake.lake.read(bars_table(frequency), pair),
+                model,
+                frequency,
+                horizon=horizon,
+                limit=limit,
+            )
+        )
+    told = {"pair": pair, "model_id": model, "frequency": frequency, "horizon": horizon, "outcomes": rows}
+    return json_response(told, cache_control="no-cache")
+
+
+@batch.post("/forecasts:batchGet", summary="The newest forecasts of several pairs, from one version of the lake")
+async def batch_get(request: Request, lake: LakeDep, registry: RegistryDep) -> Response:
+    """`pairs`, and `model` and `frequency` for all of them; pairs without such a forecast are listed as missing."""
+    asked = batch_request(await read_json(request))
+    now, snapshot = datetime.now(UTC), lake.current
+    documents, missing = [], []
+    for pair in asked.pairs:
+        spec = pair_of(registry, pair)
+        served = snapshot.of(pair, asked.frequency or spec.frequencies[0])
+        model = asked.model or default_model(served)
+        if model is None or model not in served:
+            known_model(registry, asked.model)
+            missing.append(pair)
+        else:
+            documents.append(served[model].render(spec, now).json.content)
+    # The documents are bytes already: they are put in as they are.
+    told = orjson.dumps({"version": snapshot.version, "missing": missing})
+    body = told[:-1] + b',"forecasts":[' + b",".join(documents) + b"]}"
+    return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
+
+
+def _model(registry: Any, lake: LiveSnapshot, pair: str, frequency: str, asked: dict[str, str]) -> str:
+    """The model asked for, by default the one that is served now. Raises `ProblemError` 404."""
+    model = asked.get("model")
+    known_model(registry, model)
+    served = lake.current.of(pair, frequency)
+    found = model or default_model(served)
+    if found is None:
+        detail = "There is no such forecast of this pair (yet); models lists those that have one."
+        raise ProblemError(404, "no_forecast", detail, models=sorted(served))
+    return found
+
+
+async def _read(what: Callable[..., T], *arguments: Any) -> T:
+    """What a thread reads from the lake. Raises `ProblemError` 503 where it cannot."""
     try:
-        return await run_in_threadpool(snapshot.as_of, pair, frequency, when)
+        return await run_in_threadpool(what, *arguments)
     except UNREADABLE as error:
-        log.exception("forecasts as of a moment cannot be read")
+        log.exception("past forecasts cannot be read")
         detail = "Past forecasts cannot be read at the moment; the latest ones are still served."
         raise ProblemError(503, "lake_unreadable", detail, headers={"retry-after": "5"}) from error
-
-
-def _check_parameters(request: Request) -> None:
-    # A misspelled as_of that was ignored would answer with the present where the past was asked for.
-    names = [name for name, _ in request.query_params.multi_items()]
-    if not _PARAMETERS.issuperset(names) or len(set(names)) != len(names):
-        expected = ", ".join(sorted(_PARAMETERS))
-        raise ProblemError(422, "invalid_request", f"Query parameters: expected any of {expected}, each at most once.")
-
-
-def _pair(registry: Registry, pair: str) -> PairSpec:
-    spec = registry.catalog.pairs.get(pair)
-    if spec is not None:
-        return spec
-    if f"pairs/{pair}" in registry.catalog.broken:
-        detail = "The configuration file of this pair has problems; /v1/pairs lists them."
-        raise ProblemError(503, "pair_failed", detail)
-    raise ProblemError(404, "unknown_pair", "There is no such pair; /v1/pairs lists them.")
-
-
-def _chosen(registry: Registry, served: Mapping[str, Served], model: str | None) -> Served:
-    wanted = default_model(served) if model is None else model
-    if wanted is not None and wanted in served:
-        return served[wanted]
-    if model is not None and model not in registry.catalog.models and f"models/{model}" not in registry.catalog.broken:
-        raise ProblemError(404, "unknown_model", "There is no such model; /v1/models lists them.")
-    detail = "There is no such forecast of this pair (yet); models lists those that have one."
-    raise ProblemError(404, "no_forecast", detail, models=sorted(served))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from fx_assets.forecasting.champion import served_by_default
-from fx_assets.forecasting.freshness import behind
+from fx_assets.forecasting.document import ForecastDocument
+from fx_assets.forecasting.freshness import Behind, behind
 from serving.dependencies import LakeDep, RegistryDep
 from serving.problems import ProblemError
+from serving.queries import parameters
 from serving.rendering import json_response
 
 router = APIRouter(tags=["health"])
@@ -23,12 +26,13 @@ async def livez() -> Response:
 
 
 @router.get("/readyz", summary="At least one forecast can be read")
-async def readyz(lake: LakeDep, registry: RegistryDep) -> Response:
+async def readyz(request: Request, lake: LakeDep, registry: RegistryDep) -> Response:
     """200 while at least one forecast is readable, else 503; names stale and missing pairs either way.
 
     A pair is missing where the forecast it is served by default cannot be read, and stale where that
-    forecast's data are older than the pair allows.
+    forecast's data are older than the pair allows. `?verbose` tells of each pair what is served.
     """
+    verbose = "verbose" in parameters(request, "verbose")
     snapshot, pairs = lake.current, registry.catalog.pairs
     default = {
         name: served_by_default(item.document for item in snapshot.of(name, spec.frequencies[0]).values())
@@ -36,14 +40,30 @@ async def readyz(lake: LakeDep, registry: RegistryDep) -> Response:
     }
     late = behind(default, pairs, datetime.now(UTC))
     count = sum(len(found.served) for found in snapshot.pairs.values())
-    report = {
+    report: dict[str, Any] = {
         "forecasts": count,
         "stale": list(late.stale),
         "missing": list(late.missing),
         "failed": sorted(registry.catalog.broken),
         "lake": {"version": snapshot.version, "problems": list(lake.problems)},
     }
+    if verbose:
+        report["pairs"] = {name: _told(document, late) for name, document in default.items()}
     if not count:
         detail = "No forecast is readable yet; materialize one first."
         raise ProblemError(503, "not_ready", detail, headers={"retry-after": "5"}, **report)
     return json_response({"status": "ready", **report})
+
+
+def _told(document: ForecastDocument | None, late: Behind) -> dict[str, Any]:
+    if document is None:
+        return {"state": "missing"}
+    missed = late.stale.get(document.pair, 0)
+    return {
+        "state": "stale" if missed else "fresh",
+        "model_id": document.model_id,
+        "model_version": document.model_version,
+        "data_as_of": document.data_as_of.isoformat(),
+        "issued_at": document.issued_at.isoformat(),
+        "open_dates_missed": missed,
+    }

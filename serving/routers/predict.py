@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from fx_assets.forecasting.document import ForecastDocument
 from fx_assets.specs.schema import ModelSpec
-from serving.dependencies import JobsDep, LakeDep, RegistryDep
+from serving.dependencies import ControlDep, LakeDep, PredictionsDep, RegistryDep
 from serving.prediction import Forecaster
 from serving.registry import Registry
 from serving.rendering import document_json
@@ -43,10 +42,12 @@ def build(registry: Registry) -> APIRouter:
 
 
 def _handler(spec: ModelSpec) -> Handler:
-    async def predict(request: Request, registry: RegistryDep, lake: LakeDep, control: JobsDep) -> Response:
+    async def predict(
+        request: Request, registry: RegistryDep, lake: LakeDep, control: ControlDep, predictions: PredictionsDep
+    ) -> Response:
         asked = predict_request(await read_json(request), registry.catalog.pairs_of(spec))
         run_id = f"http-{request.state.request_id}"
-        return await run_in_threadpool(_answer, Forecaster(registry, lake, control), spec, asked, run_id)
+        return await predictions.run(lambda: _answer(Forecaster(registry, lake, control.open()), spec, asked, run_id))
 
     return predict
 

@@ -76,8 +76,8 @@ def test_rendered_bytes_change_when_a_document_goes_stale(built: TinyLake) -> No
     fresh = served.render(pair, SECOND_NIGHT)
     assert served.render(pair, SECOND_NIGHT + timedelta(minutes=1)) is fresh
     stale = served.render(pair, SECOND_NIGHT + timedelta(days=30))
-    assert stale.etag != fresh.etag
-    assert served.render(pair, SECOND_NIGHT) == fresh
+    assert stale.json.etag != fresh.json.etag
+    assert served.render(pair, SECOND_NIGHT).json == fresh.json
 
 
 def _document(built: TinyLake) -> ForecastDocument:

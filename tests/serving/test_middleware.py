@@ -10,7 +10,8 @@ import anyio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from serving.middleware import MAX_BODY, Gate, accepts_json
+from serving.middleware import MAX_BODY, Gate
+from serving.negotiation import JSON, best_of
 
 
 async def reads_all(_: Scope, receive: Receive, send: Send) -> None:
@@ -39,7 +40,7 @@ class Exchange:
         self.taken = 0
         self.sent: list[Message] = []
         lines = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-        self.scope: Scope = {"type": "http", "method": "POST", "path": "/", "headers": lines}
+        self.scope: Scope = {"type": "http", "method": "POST", "path": "/livez", "headers": lines}
 
     async def receive(self) -> Message:
         chunk = self.chunks[self.taken]
@@ -108,7 +109,7 @@ def test_a_size_that_is_no_number_or_absurd_is_refused(length: str) -> None:
     ],
 )
 def test_accept(accept: str, allowed: bool) -> None:
-    assert accepts_json(accept) is allowed
+    assert (best_of(accept, [JSON]) == JSON) is allowed
 
 
 def test_an_accept_that_json_cannot_satisfy_is_406_and_none_at_all_is_fine() -> None:

@@ -1,0 +1,145 @@
+"""What was published of a pair, page by page, and what came of it: pure functions on the lake's rows."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fx_assets.forecasting.document import ForecastDocument, forecast_id
+from fx_assets.forecasting.table import ISSUE_KEY, documents, identified, rows_of
+from fx_assets.storage.two_times import current_rows
+from serving.problems import ProblemError
+
+Key = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Documents, newest origin first, and the cursor of what comes after them; None where that is nothing."""
+
+    documents: list[ForecastDocument]
+    following: str | None
+
+
+def page(
+    table: pa.Table,
+    model_id: str,
+    frequency: str,
+    *,
+    limit: int,
+    first: datetime | None = None,
+    until: datetime | None = None,
+    cursor: str | None = None,
+) -> Page:
+    """Of each origin from `first` to before `until` (aware) the newest document of the model.
+
+    `cursor` goes on after an earlier page; a document that is published meanwhile moves nothing. Raises `ProblemError`
+    422 for a cursor that no page gave.
+    """
+    heads: dict[datetime, Key] = {}
+    for key in keys(table, model_id, frequency):
+        origin = key["origin"]
+        if (first is None or origin >= first) and (until is None or origin < until):
+            known = heads.get(origin)
+            if known is None or _rank(key) > _rank(known):
+                heads[origin] = key
+    origins = sorted(heads, reverse=True)
+    if cursor is not None:
+        after = _decoded(cursor)
+        origins = [origin for origin in origins if origin < after]
+    chosen = origins[:limit]
+    found = [identified(documents(rows_of(table, heads[origin]))[0]) for origin in chosen]
+    return Page(found, _encoded(chosen[-1]) if len(origins) > limit else None)
+
+
+def version(table: pa.Table, name: str) -> ForecastDocument | None:
+    """The document of that `forecast_id`; None where there is none."""
+    day = name[:8]
+    for key in keys(table):
+        if f"{key['origin'].astimezone(UTC):%Y%m%d}" == day and forecast_id(key) == name:
+            return identified(documents(rows_of(table, key))[0])
+    return None
+
+
+def outcomes(
+    forecasts: pa.Table, bars: pa.Table, model_id: str, frequency: str, *, horizon: int, limit: int
+) -> list[dict[str, Any]]:
+    """The newest `limit` forecasts `horizon` bars ahead whose price has come, oldest first, each with it.
+
+    Of each origin the first live one counts, and only if it was issued before its target was set. `bars`: every version
+    of each, of which the current one is taken.
+    """
+    kept = pc.and_(pc.equal(forecasts.column("model_id"), model_id), pc.equal(forecasts.column("frequency"), frequency))
+    kept = pc.and_(kept, pc.equal(forecasts.column("h"), horizon))
+    kept = pc.and_(
+        kept, pc.and_(pc.equal(forecasts.column("revision"), "live"), pc.invert(forecasts.column("retrospective")))
+    )
+    rows = forecasts.filter(kept).sort_by([("origin", "ascending"), ("issued_at", "ascending")])
+    prices = _prices(bars, frequency)
+    wanted = "target_date" if frequency in ("1d", "1w") else "target_time"
+    found: dict[datetime, dict[str, Any]] = {}
+    columns = ["origin", "issued_at", "target_time", wanted, "median", "levels", "quantiles"]
+    for row in rows.select(list(dict.fromkeys(columns))).to_pylist():
+        close = prices.get(row[wanted])
+        if close is not None and row["origin"] not in found:
+            found[row["origin"]] = _outcome(row, close)
+    return list(found.values())[-limit:]
+
+
+def keys(table: pa.Table, model_id: str | None = None, frequency: str | None = None) -> list[Key]:
+    """What tells the documents of `table` apart, one of each."""
+    for name, value in (("model_id", model_id), ("frequency", frequency)):
+        if value is not None:
+            table = table.filter(pc.equal(table.column(name), value))
+    found: list[Key] = table.group_by(list(ISSUE_KEY)).aggregate([]).to_pylist()
+    return found
+
+
+def _outcome(row: dict[str, Any], close: float) -> dict[str, Any]:
+    quantiles = {f"{level:g}": price for level, price in zip(row["levels"], row["quantiles"], strict=True)}
+    low, high = quantiles.get("0.1"), quantiles.get("0.9")
+    return {
+        "origin": row["origin"].isoformat(),
+        "issued_at": row["issued_at"].isoformat(),
+        "target_time": row["target_time"].isoformat(),
+        "median": row["median"],
+        "quantiles": quantiles,
+        "close": close,
+        "inside_80": None if low is None or high is None else low <= close <= high,
+    }
+
+
+def _prices(bars: pa.Table, frequency: str) -> dict[date | datetime, float]:
+    """Current closes by trading date, of shorter bars by their end."""
+    today = current_rows(bars)
+    name = "trading_date" if frequency in ("1d", "1w") else "end"
+    return dict(zip(today.column(name).to_pylist(), today.column("close").to_pylist(), strict=True))
+
+
+def _rank(key: Key) -> tuple[Any, ...]:
+    return key["issued_at"], key["model_version"], key["run_id"]
+
+
+def _encoded(origin: datetime) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps([origin.astimezone(UTC).isoformat()])).decode().rstrip("=")
+
+
+def _decoded(cursor: str) -> datetime:
+    wrong = ProblemError(422, "invalid_cursor", "cursor: expected what `next` of an earlier page said.")
+    if len(cursor) > 100:
+        raise wrong
+    try:
+        (text,) = orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+        origin = datetime.fromisoformat(text)
+    except (binascii.Error, ValueError, TypeError) as error:
+        raise wrong from error
+    if origin.tzinfo is None:
+        raise wrong
+    return origin
