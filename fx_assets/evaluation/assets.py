@@ -17,7 +17,7 @@ from fx_assets.evaluation.pictures.certificate import PICTURES, pictures_of
 from fx_assets.evaluation.quality import CHECKS, check_scores
 from fx_assets.evaluation.reference_table import reference_table
 from fx_assets.evaluation.scoring import Beside, observed_at, score_live, score_walk, target_starts
-from fx_assets.evaluation.version import CODE_VERSION
+from fx_assets.evaluation.version import CERTIFICATE_VERSION, CODE_VERSION
 from fx_assets.evaluation.walk import WALK_SCHEMA, folds, selves_of, walk_table, walked
 from fx_assets.features import stored
 from fx_assets.forecasting import certificate as certificate_form
@@ -238,7 +238,7 @@ def _certificate(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
         group_name="certificates",
         kinds={"numpy", "deltalake"},
         owners=keys.OWNERS,
-        code_version=str(CODE_VERSION),
+        code_version=str(CERTIFICATE_VERSION),
         description=f"What `{spec.model_id}` was measured to be worth: location against the random walk, ranges "
         "against the random walk with the champion's volatility, volatility against GARCH-t and HAR, and its tails.",
     )
@@ -257,7 +257,7 @@ def _certificate(spec: ModelSpec, catalog: Catalog) -> dg.AssetsDefinition:
             stores,
             table=certificate_form.TABLE,
             pair=pair,
-            fingerprint=fingerprint(version.version, hashes, champion, trials, CODE_VERSION),
+            fingerprint=fingerprint(version.version, hashes, champion, trials, CERTIFICATE_VERSION),
             compute=lambda: _certified(stores, catalog, spec, pair, version.version, champion, trials),
             mode="append",
         )

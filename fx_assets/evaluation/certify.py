@@ -86,7 +86,7 @@ def certify(
     said = {
         "location": overall([verdict.words for verdict in location.values()]),
         "density": overall([verdict.words for verdict in density.values()]),
-        "volatility": overall([at.verdict for row in horizons for at in row.volatility]),
+        "volatility": overall([against_all([at.verdict for at in row.volatility]) for row in horizons]),
     }
     first = windows[min(windows)]
     folds = list(dict.fromkeys(first.column("fold").to_pylist()))
@@ -115,6 +115,14 @@ def overall(words: Sequence[str]) -> Words:
         if verdict in words:
             return _word(verdict)
     return _word(TOO_LITTLE)
+
+
+def against_all(words: Sequence[str]) -> Words:
+    """One verdict against several references: skill where it is shown against each, harm where against any."""
+    for verdict in (WORSE, NOT_SHOWN, TOO_LITTLE):
+        if verdict in words:
+            return _word(verdict)
+    return _word(SHOWN if words else TOO_LITTLE)
 
 
 def _word(text: str) -> Words:

@@ -3,3 +3,6 @@
 from __future__ import annotations
 
 CODE_VERSION = 1
+
+CERTIFICATE_VERSION = 2
+"""Of what is made of the scores alone: raised without it, every walk forward would be learned again."""

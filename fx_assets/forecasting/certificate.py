@@ -97,7 +97,7 @@ class Certificate(_Part):
     verdict: Words = Field(description="Of the density, over all horizons")
     location: Words = Field(description="Over all horizons")
     density: Words = Field(description="Over all horizons")
-    volatility: Words = Field(description="Over all horizons, against both references")
+    volatility: Words = Field(description="Over all horizons; skill where both references are beaten at one")
     density_benchmark: ModelId = Field(description="The champion whose volatility the random walk was given")
     horizons: tuple[AtHorizon, ...] = Field(min_length=1)
     tails: tuple[Tail, ...]

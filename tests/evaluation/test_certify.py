@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fx_assets.evaluation.certify import certify, current, overall
+from fx_assets.evaluation.certify import against_all, certify, current, overall
 from fx_assets.forecasting.certificate import CERTIFICATE_SCHEMA, Certificate, in_words, newest, to_row
 from fx_assets.forecasting.scores import LIVE, SCORES_SCHEMA
 from fx_assets.specs.schema import ModelSpec
@@ -189,3 +189,18 @@ def test_no_scores_are_refused() -> None:
 )
 def test_one_word_for_several(several: list[str], one: str) -> None:
     assert overall(several) == one
+
+
+@pytest.mark.parametrize(
+    ("several", "one"),
+    [
+        (["skill shown", "skill shown"], "skill shown"),
+        (["skill shown", "no skill shown"], "no skill shown"),
+        (["skill shown", "worse"], "worse"),
+        (["no skill shown", "too little data"], "no skill shown"),
+        (["skill shown", "too little data"], "too little data"),
+        ([], "too little data"),
+    ],
+)
+def test_volatility_is_skilful_where_every_reference_is_beaten(several: list[str], one: str) -> None:
+    assert against_all(several) == one
