@@ -19,6 +19,7 @@ from fx_assets.commands import (
     price_files,
     trials,
 )
+from fx_assets.commands.keys import keys as api_keys
 from fx_assets.commands.terminal import JsonOption, PairsOption, catalog_of, chosen_pairs, err, fail, out, print_json
 from fx_assets.settings import Settings, get_settings
 from fx_assets.specs.loader import Catalog
@@ -51,6 +52,7 @@ app.command()(backtest.backtest)
 app.add_typer(feature_reports.features)
 bench.bench.command()(bench_skill.skill)
 app.add_typer(bench.bench)
+app.add_typer(api_keys)
 
 
 @app.command()
@@ -171,12 +173,13 @@ def forecast(
 @app.command()
 def serve(
     port: Annotated[int | None, typer.Option(help="Port; FX_API_PORT where not given, 0 for a free one")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=64, help="Processes; FX_WORKERS where not given")] = None,
 ) -> None:
-    """Serve the forecasts over HTTP on loopback."""
+    """Serve the forecasts over HTTP; off loopback only with keys."""
     from serving.main import run
 
     settings = get_settings()
-    raise typer.Exit(run(settings, settings.api_port if port is None else port))
+    raise typer.Exit(run(settings, settings.api_port if port is None else port, workers))
 
 
 @app.command()

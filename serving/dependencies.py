@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from fx_assets.storage.control import Control
 from serving.control import LazyControl
 from serving.hub import Hub
+from serving.metrics import Metrics
 from serving.queue import Predictions
 from serving.registry import Registry
 from serving.snapshot import LiveSnapshot
@@ -48,6 +49,13 @@ def get_hub(connection: HTTPConnection) -> Hub:
     return hub
 
 
+def get_metrics(connection: HTTPConnection) -> Metrics:
+    """What is counted."""
+    metrics = connection.app.state.metrics
+    assert isinstance(metrics, Metrics)
+    return metrics
+
+
 def get_predictions(connection: HTTPConnection) -> Predictions:
     """The queue of predictions."""
     predictions = connection.app.state.predictions
@@ -59,5 +67,6 @@ RegistryDep = Annotated[Registry, Depends(get_registry)]
 LakeDep = Annotated[LiveSnapshot, Depends(get_lake)]
 ControlDep = Annotated[LazyControl, Depends(get_control)]
 HubDep = Annotated[Hub, Depends(get_hub)]
+MetricsDep = Annotated[Metrics, Depends(get_metrics)]
 PredictionsDep = Annotated[Predictions, Depends(get_predictions)]
 JobsDep = Annotated[Control, Depends(get_jobs)]

@@ -12,10 +12,14 @@ from fx_assets.models.catalog import load
 from fx_assets.settings import Settings
 from fx_assets.storage.artifacts import ArtifactStore
 from fx_assets.storage.lake import Lake
-from serving import problems
+from serving import openapi, problems
+from serving.access.keyring import KeyRing
+from serving.access.middleware import Access
 from serving.control import LazyControl
+from serving.dashboard import routes as dashboard
 from serving.hot import HotReads
 from serving.hub import Hub
+from serving.metrics import Measured, Metrics
 from serving.middleware import Gate
 from serving.queue import Predictions
 from serving.registry import Registry
@@ -31,12 +35,13 @@ def create_app(settings: Settings) -> FastAPI:
     registry = Registry(load(settings), ArtifactStore(settings.artifacts_path))
     live = LiveSnapshot(Lake(settings.lake_path))
     control = LazyControl(settings)
-    hub, predictions = Hub(), Predictions(settings.predict_queue)
+    hub, predictions, keyring = Hub(), Predictions(settings.predict_queue), KeyRing(settings)
     live.on_published = hub.publish_soon
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         hub.start()
+        await keyring.start()
         await asyncio.to_thread(live.refresh)
         poll = asyncio.create_task(live.poll(settings.poll_seconds))
         try:
@@ -45,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
             poll.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await poll
+            await keyring.stop()
             hub.close()
             predictions.close()
             control.close()
@@ -62,12 +68,17 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.lake = live
     app.state.control = control
     app.state.hub = hub
+    app.state.keyring = keyring
     app.state.predictions = predictions
+    app.state.metrics = metrics = Metrics(live, registry.catalog.pairs, hub, predictions)
     problems.install(app)
     # The last one added is the first that a request meets.
     app.add_middleware(HotReads, live=live, pairs=registry.catalog.pairs)
+    app.add_middleware(Access, keyring=keyring)
+    app.add_middleware(Measured, metrics=metrics)
     app.add_middleware(Gate)
     for router in (
+        dashboard.build(),
         health.router,
         catalog.router,
         bars.router,
@@ -78,4 +89,5 @@ def create_app(settings: Settings) -> FastAPI:
         predict.build(registry),
     ):
         app.include_router(router)
+    openapi.install(app)
     return app

@@ -15,6 +15,7 @@ from serving.negotiation import CSV, header
 from serving.rendering import Body, Headers, Rendered, Served, matches, unmodified
 from serving.snapshot import LiveSnapshot, Snapshot, default_model
 
+LATEST: Final = "/v1/forecasts/{pair}/latest"
 _METHODS: Final = frozenset({"GET", "HEAD"})
 
 Read = tuple[Served, PairSpec]
@@ -27,7 +28,7 @@ def reads_of(snapshot: Snapshot, pairs: Mapping[str, PairSpec]) -> dict[str, Rea
         served = snapshot.of(name, spec.frequencies[0])
         model = default_model(served)
         if model is not None:
-            found[f"/v1/forecasts/{name}/latest"] = (served[model], spec)
+            found[LATEST.replace("{pair}", name)] = (served[model], spec)
     return found
 
 
@@ -43,6 +44,7 @@ class HotReads:
             read = self._reads().get(scope["path"])
             if read is not None:
                 served, spec = read
+                scope["state"]["route"] = LATEST
                 now = time.time()
                 rendered = served.fresh(now) or served.render(spec, datetime.fromtimestamp(now, UTC))
                 status, headers, body = answer(rendered, scope, now)

@@ -1,22 +1,17 @@
-"""Runs the forecast API: one uvicorn worker on a loopback address."""
+"""Runs the forecast API: one worker in this process, or several that share its socket."""
 
 from __future__ import annotations
 
 import argparse
-import ipaddress
-import signal
+import errno
 import socket
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
-import uvicorn
+from fx_assets.settings import Settings, child_environment, get_settings
+from serving.access.door import DoorError, check_door
 
-from fx_assets.settings import Settings, get_settings
-from fx_assets.specs.problems import SpecError
-from serving.factory import create_app
-
-_LOCAL_NAMES = frozenset({"localhost"})
+BACKLOG = 2_048
 
 
 class AddressError(OSError):
@@ -24,9 +19,7 @@ class AddressError(OSError):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket bound to `host:port`; port 0 takes a free one. Raises `AddressError`."""
-    if host not in _LOCAL_NAMES and not _is_loopback(host):
-        raise AddressError(f"the forecast API has no keys yet and listens on loopback only; FX_HOST is {host!r}")
+    """A socket that listens on `host:port`; port 0 takes a free one. Raises `AddressError`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     # Without this a restart within a minute of the last one would find its own port still cooling down.
@@ -34,73 +27,60 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         bound.bind((host, port))
         # Listening now, not at start-up, so that a taken port is found before anything is loaded.
-        bound.listen(2048)
+        bound.listen(BACKLOG)
     except OSError as error:
         bound.close()
-        raise AddressError(
-            f"port {port} on {host} cannot be used ({error.strerror}); "
-            "another program may hold it: choose another with --port or FX_API_PORT"
-        ) from error
+        advice = (
+            "another program holds it: choose another with --port or FX_API_PORT"
+            if error.errno == errno.EADDRINUSE
+            else "is FX_HOST an address of this machine, and is the port yours to take?"
+        )
+        raise AddressError(f"port {port} on {host} cannot be used ({error.strerror}); {advice}") from error
     return bound
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def address(listener: socket.socket) -> str:
+    """The URL of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class _Server(uvicorn.Server):
-    """Prints its address once it answers requests, not before."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        if self.started and sockets:
-            host, port = sockets[0].getsockname()[:2]
-            name = f"[{host}]" if ":" in host else host
-            print(f"forecast API on http://{name}:{port}", flush=True)
-
-
-def run(settings: Settings, port: int) -> int:
+def run(settings: Settings, port: int, workers: int | None = None) -> int:
     """Serve until SIGINT or SIGTERM; return the exit code: 0 ended as asked, 1 could not start.
 
-    Standard output gets one line, `forecast API on http://127.0.0.1:PORT`; the log goes to standard error.
+    `workers` processes, those of the settings where not given. Standard output gets one line,
+    `forecast API on http://127.0.0.1:PORT`, once the first of them answers; the log goes to standard error.
     """
     try:
-        bound = bind(settings.host, port)
-        app = create_app(settings)
-    except (AddressError, SpecError) as error:
+        check_door(settings)
+        listener = bind(settings.host, port)
+    except (AddressError, DoorError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 1
-    # uvicorn ends in order on the first signal, then raises it again; ending as asked is exit code 0.
-    signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGINT, _leave)
-    with bound:
-        config = uvicorn.Config(
-            app,
-            workers=1,
-            access_log=False,
-            log_level="warning",
-            timeout_keep_alive=15,
-            timeout_graceful_shutdown=10,
-            server_header=False,
-        )
-        server = _Server(config)
-        server.run(sockets=[bound])
-    return 0 if server.started else 1
+    url = address(listener)
+
+    def ready() -> None:
+        print(f"forecast API on {url}", flush=True)
+
+    count = settings.workers if workers is None else workers
+    # Imported where they are used: the parent of several workers needs nothing of what one serves.
+    if count > 1:
+        from serving.workers import Supervisor
+
+        return Supervisor(count, listener, child_environment(settings), ready, settings.drain_seconds).run()
+    from serving.server import serve
+
+    return serve(settings, listener, ready)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m serving.main [--port N]`: the port of the settings, or this one."""
+    """`python -m serving.main [--port N] [--workers N]`: those of the settings where not given."""
     settings = get_settings()
-    parser = argparse.ArgumentParser(prog="serving.main", description="The forecast API on loopback.")
+    parser = argparse.ArgumentParser(prog="serving.main", description="The forecast API.")
     parser.add_argument("--port", type=int, default=settings.api_port, help="0 takes a free one")
-    return run(settings, parser.parse_args(arguments).port)
-
-
-def _leave(_signal: int, _frame: FrameType | None) -> None:
-    raise SystemExit(0)
+    parser.add_argument("--workers", type=int, choices=range(1, 65), metavar="N", help="processes, 1 to 64")
+    given = parser.parse_args(arguments)
+    return run(settings, given.port, given.workers)
 
 
 if __name__ == "__main__":

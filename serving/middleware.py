@@ -11,6 +11,7 @@ import logging
 import uuid
 from typing import Final
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.negotiation import chosen, header, offers
@@ -85,6 +86,8 @@ class Gate:
                 raise
             body = problem_body(error.status, error.code, error.detail, error.extra)
             await _send(answer, error.status, body, error.headers)
+        except ClientDisconnect:
+            return  # whoever asked has gone: there is nobody to answer, and nothing failed here
         except Exception:
             log.exception("request %s failed", request_id)
             if started:

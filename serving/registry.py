@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final, Protocol
+
+import pyarrow as pa
+from pydantic import ValidationError
 
 from fx_assets.models.base import BasePredictor
 from fx_assets.models.errors import InvalidCheckpoint, ModelMismatch
+from fx_assets.models.manifest import Manifest
+from fx_assets.models.ranges import Ranges
 from fx_assets.models.stored import predictor_of
 from fx_assets.specs.loader import Catalog
 from fx_assets.specs.schema import ModelSpec
 from fx_assets.storage.artifacts import ArtifactStore
-from fx_assets.storage.control import Control, ModelVersion
+from fx_assets.storage.control import ModelVersion
 from fx_assets.storage.errors import CorruptArtifact, NoData, StorageError
-from serving.control import answering_503
+from serving.control import LazyControl, answering_503
+from serving.joined import Joined
 from serving.problems import ProblemError
 
 log = logging.getLogger("serving")
@@ -32,12 +39,59 @@ Key = tuple[str, str]  # model_id, scope: a pair or "panel"
 
 @dataclass(frozen=True)
 class Loaded:
-    """A predictor with the checkpoint it came from; `lock` is held while it predicts."""
+    """A predictor with the checkpoint it came from; `lock` is held while it predicts.
+
+    By pair: what was worked out for the last prediction, for the next one.
+    """
 
     predictor: BasePredictor
     version: ModelVersion
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    joined: dict[str, Joined] = field(default_factory=dict, repr=False, compare=False)
+    ranges: dict[str, Moved] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Moved:
+    """Ranges as `table` has them at `end`."""
+
+    table: pa.Table | None
+    end: datetime
+    ranges: Ranges
+
+
+class Versions(Protocol):
+    """Who knows the registered versions: `storage.control.Control`, or `Opened`."""
+
+    def versions(self, model_id: str, scope: str | None = None) -> Sequence[ModelVersion]:
+        """Versions of a model and scope, newest first."""
+
+    def version_at(self, model_id: str, scope: str, when: datetime) -> ModelVersion | None:
+        """The newest version made at or before `when` (aware)."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The control database, opened only where it is asked. Raises `ProblemError` 503 while it cannot be."""
+
+    control: LazyControl
+
+    def versions(self, model_id: str, scope: str | None = None) -> Sequence[ModelVersion]:
+        """Versions of a model and scope, newest first."""
+        return self.control.open().versions(model_id, scope)
+
+    def version_at(self, model_id: str, scope: str, when: datetime) -> ModelVersion | None:
+        """The newest version made at or before `when` (aware)."""
+        return self.control.open().version_at(model_id, scope, when)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The versions of one model and scope, newest first, as the database had them; good until `until` (monotonic)."""
+
+    versions: tuple[ModelVersion, ...]
+    until: float
 
 
 @dataclass(frozen=True)
@@ -50,11 +104,17 @@ class Refused:
 
 
 class Registry:
-    """Specs and loaded predictors by model and scope. Thread safe; loads each checkpoint once."""
+    """Specs and loaded predictors by model and scope. Thread safe; loads each checkpoint once.
 
-    def __init__(self, catalog: Catalog, artifacts: ArtifactStore) -> None:
+    The database is asked for the versions of a model and scope every `keep_seconds` at most; where it cannot answer,
+    what it said last goes on being served.
+    """
+
+    def __init__(self, catalog: Catalog, artifacts: ArtifactStore, *, keep_seconds: float = 2.0) -> None:
         self.catalog = catalog
         self._artifacts = artifacts
+        self._keep_seconds = keep_seconds
+        self._listed: dict[Key, Listed] = {}
         self._lock = threading.Lock()
         self._locks: dict[Key, threading.Lock] = {}
         self._current: dict[Key, Loaded] = {}
@@ -101,16 +161,23 @@ class Registry:
         with self._lock:
             return self._invalid[model_id]
 
-    def newest(self, spec: ModelSpec, pair: str, control: Control) -> Loaded:
+    def refresh(self) -> None:
+        """Ask the database again when a model is next asked for."""
+        with self._lock:
+            self._listed = {key: replace(listed, until=-math.inf) for key, listed in self._listed.items()}
+
+    def newest(self, spec: ModelSpec, pair: str, control: Versions) -> Loaded:
         """The newest registered checkpoint that loads; one that does not is listed and passed over.
 
-        Raises `ProblemError` 503 where no checkpoint loads or the control database is gone.
+        Raises `ProblemError` 503 where no checkpoint loads, or where the control database is gone before it has ever
+        told the versions.
         """
         key = (spec.model_id, spec.kept_under(pair))
-        with answering_503():
-            versions = control.versions(*key)
+        versions = self._versions(key, control)
+        current = self._current.get(key)
+        if versions and current is not None and current.version.version == versions[0].version:
+            return current
         with self._lock_of(key):
-            self._forget(key, {version.version for version in versions})
             for version in versions:
                 current = self._current.get(key)
                 if current is not None and current.version.version == version.version:
@@ -124,7 +191,25 @@ class Registry:
             raise ProblemError(503, "model_untrained", "This model has no trained version for the pair yet.")
         raise ProblemError(503, "model_unavailable", "No version of this model can be loaded; /v1/models says why.")
 
-    def at(self, spec: ModelSpec, pair: str, when: datetime, control: Control) -> Loaded:
+    def _versions(self, key: Key, control: Versions) -> tuple[ModelVersion, ...]:
+        listed = self._listed.get(key)
+        now = time.monotonic()
+        if listed is not None and now < listed.until:
+            return listed.versions
+        try:
+            with answering_503():
+                versions = tuple(control.versions(*key))
+        except ProblemError:  # which answering_503 has put into the log
+            if listed is None:
+                raise
+            versions = listed.versions
+        with self._lock:
+            self._listed[key] = Listed(versions, time.monotonic() + self._keep_seconds)
+        if listed is None or versions != listed.versions:
+            self._forget(key, {version.version for version in versions})
+        return versions
+
+    def at(self, spec: ModelSpec, pair: str, when: datetime, control: Versions) -> Loaded:
         """The checkpoint that was newest at `when`; before the first one, the oldest there is.
 
         Raises `ProblemError`: 410 where that version is no longer kept or no longer fits the
@@ -193,7 +278,11 @@ class Registry:
             raise CorruptArtifact(f"{artifact.path}: its manifest is not the one that was registered")
         predictor = predictor_of(spec, self.catalog.features)
         predictor.load_model(artifact)
-        return Loaded(predictor, version, artifact.manifest)
+        try:
+            manifest = Manifest.model_validate(artifact.manifest)
+        except ValidationError as error:
+            raise InvalidCheckpoint(f"{artifact.path}: its manifest has other fields; train again") from error
+        return Loaded(predictor, version, manifest)
 
 
 # What may be said of a refused checkpoint to anyone; file names and differences are in the log.

@@ -99,6 +99,8 @@ def predict_request(value: Any, pairs: tuple[str, ...]) -> PredictRequest:
     data, as_of = value.get("data"), value.get("as_of")
     if data is not None and as_of is not None:
         raise _unfit("data and as_of exclude each other: as_of takes the rows from the lake")
+    if "data" in value and data is None:
+        raise _unfit("data: expected rows, oldest first; got null")
     if data is None and value.get("pair") is None:
         raise _unfit("expected data, or pair; got neither", pairs=list(pairs))
     if as_of is not None and not isinstance(as_of, str):

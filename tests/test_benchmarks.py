@@ -34,6 +34,13 @@ RATIOS = {
     },
     "nightly": {"warm_of_cold", "orchestration_share"},
     "resample": {"faster_than_pandas", "memory_share_of_pandas", "of_bare_polars"},
+    "serving": {
+        "read_of_raw_asgi",
+        "not_modified_of_raw_asgi",
+        "predict_of_bare_forward",
+        "cheaper_than_idiomatic",
+        "read_p99_under_load",
+    },
     # And that against neuralforecast where an environment with it is named.
     "training": {"of_bare_loop"},
 }

@@ -291,20 +291,21 @@ class BasePredictor(ABC):
         Raises `InvalidInput` for windows no model can use, `NotLoaded` before a checkpoint is loaded,
         `ModelOutputInvalid` for a forecast that is not finite or has no spread.
         """
-        if not self._loaded:
-            raise NotLoaded(f"model {self.spec.model_id}: call load_model first")
-        batch = check_batch(batch, self.spec.window, self.columns, gaps=self.gaps)
-        bars, told = self.spec.horizon, tuple[str, ...](self.spec.known_ahead)
-        if self.uses_clock:
-            bars, told = self.spec.window + self.spec.horizon, _CLOCK
-        coming = check_ahead(ahead, len(batch), bars, told)
-        rows = self._rows(batch, coming)
+        rows = self._forecasts(check_batch(batch, self.spec.window, self.columns, gaps=self.gaps), ahead)
         shape = (len(rows), self.spec.horizon)
         return Prediction(
             location=np.array([row.location for row in rows]).reshape(shape),
             scale=np.array([row.scale for row in rows]).reshape(shape),
             notes=tuple(row.notes for row in rows),
         )
+
+    def _forecasts(self, batch: FloatArray, ahead: FloatArray | None) -> list[Row]:
+        if not self._loaded:
+            raise NotLoaded(f"model {self.spec.model_id}: call load_model first")
+        bars, told = self.spec.horizon, tuple[str, ...](self.spec.known_ahead)
+        if self.uses_clock:
+            bars, told = self.spec.window + self.spec.horizon, _CLOCK
+        return self._rows(batch, check_ahead(ahead, len(batch), bars, told))
 
     def _rows(self, batch: FloatArray, ahead: Sequence[FloatArray | None]) -> list[Row]:
         """Hook of kinds that compute many windows at once, each to the bits that it has alone."""
@@ -345,25 +346,21 @@ class BasePredictor(ABC):
         Raises `NotLoaded` where the checkpoint has no calibration of the pair, `ModelOutputInvalid` for
         crossed quantiles or a price that is not positive and finite.
         """
-        if pair not in self.calibrations:
-            known = ", ".join(sorted(self.calibrations)) or "none"
-            raise NotLoaded(f"{self._name}: no calibration for {pair} (there is: {known}); train on {pair} first")
         closes = np.asarray(closes, dtype=np.float64)
         if closes.shape != (len(prediction.location),):
             raise ValueError(f"closes {closes.shape}: expected one for each of {len(prediction.location)} windows")
-        levels = np.array(self.spec.quantiles)
-        answers = []
-        for location, scale, close, notes in zip(
-            prediction.location, prediction.scale, closes.tolist(), prediction.notes, strict=True
-        ):
-            try:
-                answer = price_distribution(
-                    Row(location, scale, notes), close, ranges or self.calibrations[pair], levels
-                )
-                answers.append(with_signal(answer, self._signal(answer)))
-            except ModelOutputInvalid as error:
-                raise ModelOutputInvalid(f"{self._name}: {error}") from error
-        return answers
+        rows = zip(prediction.location, prediction.scale, prediction.notes, closes.tolist(), strict=True)
+        return [self._priced(Row(*row), close, pair, ranges) for *row, close in rows]
+
+    def _priced(self, row: Row, close: float, pair: str, ranges: Ranges | None) -> Distribution:
+        if pair not in self.calibrations:
+            known = ", ".join(sorted(self.calibrations)) or "none"
+            raise NotLoaded(f"{self._name}: no calibration for {pair} (there is: {known}); train on {pair} first")
+        try:
+            answer = price_distribution(row, close, ranges or self.calibrations[pair], np.array(self.spec.quantiles))
+            return with_signal(answer, self._signal(answer))
+        except ModelOutputInvalid as error:
+            raise ModelOutputInvalid(f"{self._name}: {error}") from error
 
     def run(self, raw: Mapping[str, Any], pair: str, ranges: Ranges | None = None) -> Distribution:
         """From rows to the calibrated distribution of one pair; `timings` has the seconds of each step.
@@ -371,16 +368,24 @@ class BasePredictor(ABC):
         `raw`: as `prepare_input` takes it and, for a model with `known_ahead` or the clock, `ahead` of one window.
         `ranges`: as outcomes have moved the checkpoint's calibration since; without them, the calibration itself.
         """
-        marks = [time.perf_counter()]
+        began = time.perf_counter()
         window = self.prepare_input({key: value for key, value in raw.items() if key != "ahead"})
-        ahead = np.asarray(raw["ahead"], dtype=np.float64)[None] if "ahead" in raw else None
-        marks.append(time.perf_counter())
-        prediction = self.predict(window[None], ahead)
-        marks.append(time.perf_counter())
-        distribution = self.postprocess(prediction, window[-1:, 0], pair, ranges)[0]
-        marks.append(time.perf_counter())
-        self.timings = dict(zip(("prepare_input", "predict", "postprocess"), np.diff(marks).tolist(), strict=True))
+        ahead = np.asarray(raw["ahead"], dtype=np.float64) if "ahead" in raw else None
+        prepared = time.perf_counter() - began
+        distribution = self.distribution(window, pair, ranges, ahead)
+        self.timings = {"prepare_input": prepared, **self.timings}
         return replace(distribution, timings=self.timings)
+
+    def distribution(
+        self, window: FloatArray, pair: str, ranges: Ranges | None = None, ahead: FloatArray | None = None
+    ) -> Distribution:
+        """As `run`, of a window that `prepare_input` gave or `validation.check_values` let pass, and its `ahead`."""
+        began = time.perf_counter()
+        (row,) = self._forecasts(window[None], None if ahead is None else ahead[None])
+        predicted = time.perf_counter()
+        distribution = self._priced(row, float(window[-1, 0]), pair, ranges)
+        self.timings = {"predict": predicted - began, "postprocess": time.perf_counter() - predicted}
+        return distribution
 
     def _signal(self, distribution: Distribution) -> float | None:
         """Hook: a trading signal in [-1, 1], where the kind gives one."""

@@ -20,11 +20,14 @@ def price_distribution(row: Row, close: float, calibration: Calibration | Ranges
     """
     with np.errstate(over="ignore", under="ignore"):  # refused below, in words
         log_quantiles = calibration.quantiles(levels, row.location, row.scale)
-        median, quantiles = close * np.exp(row.location), close * np.exp(log_quantiles)
-    prices = np.column_stack([median, quantiles])
-    if not (np.isfinite(prices) & (prices > 0)).all():
+        prices = np.empty((len(row.location), 1 + len(levels)))
+        prices[:, 0], prices[:, 1:] = row.location, log_quantiles
+        np.multiply(close, np.exp(prices, out=prices), out=prices)
+    median, quantiles = prices[:, 0], prices[:, 1:]
+    # NaN is in no range, and so is refused too.
+    if not (prices.min() > 0 and prices.max() < np.inf):
         raise ModelOutputInvalid("a price is not positive and finite; train again")
-    if (np.diff(quantiles, axis=1) < 0).any():
+    if (quantiles[:, 1:] < quantiles[:, :-1]).any():
         raise ModelOutputInvalid("quantiles cross; train again")
     return Distribution(
         horizons=np.arange(1, len(row.location) + 1),
@@ -41,6 +44,8 @@ def price_distribution(row: Row, close: float, calibration: Calibration | Ranges
 
 def with_signal(distribution: Distribution, signal: float | None) -> Distribution:
     """The distribution with its signal. Raises `ModelOutputInvalid` outside [-1, 1] (NaN is outside)."""
-    if signal is not None and not -1 <= signal <= 1:
+    if signal is None:
+        return distribution
+    if not -1 <= signal <= 1:
         raise ModelOutputInvalid("signal outside [-1, 1]; see _signal() of this kind")
     return replace(distribution, signal=signal)

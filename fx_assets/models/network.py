@@ -47,7 +47,13 @@ def anchored(windows: Any, sigma: Any) -> Any:
 
 def window_sigma(closes: FloatArray, params: Mapping[str, Any]) -> FloatArray:
     """EWMA volatility (B,) per square root of a bar, of windows of closes (B, window); from `initial_variance`."""
-    return np.sqrt(ewma_variances(log_returns(closes), initial=params["initial_variance"]))
+    return returns_sigma(log_returns(closes), params)
+
+
+def returns_sigma(returns: FloatArray, params: Mapping[str, Any]) -> FloatArray:
+    """The same from log returns (B, window - 1)."""
+    sigma: FloatArray = np.sqrt(ewma_variances(returns, initial=params["initial_variance"]))
+    return sigma
 
 
 class NetworkHyperparameters(Strict):
@@ -72,6 +78,8 @@ class NetworkPredictor(OnnxPredictor):
     uses_features: ClassVar[bool] = True
     warm: ClassVar[bool] = True
     made_with: ClassVar[frozenset[str]] = frozenset({"pytorch", "onnx"})
+    _scaling: dict[str, FloatArray] | None = None
+    _roots: FloatArray
 
     @classmethod
     def check_spec(cls, spec: ModelSpec) -> Iterable[tuple[str, str]]:
@@ -105,16 +113,23 @@ class NetworkPredictor(OnnxPredictor):
             shapes[AHEAD] = [1, self.spec.horizon, len(self.spec.known_ahead)]
         return shapes
 
+    def _load(self, files: Mapping[str, bytes], *, strict: bool) -> list[str]:
+        self._scaling = None
+        return super()._load(files, strict=strict)
+
     def _predict(self, window: FloatArray) -> tuple[FloatArray, FloatArray]:
         return self._predict_ahead(window, None)
 
     def _predict_ahead(self, window: FloatArray, ahead: FloatArray | None) -> tuple[FloatArray, FloatArray]:
-        sigma = window_sigma(window[None, :, 0], self.params)
-        inputs = anchored(scaled_rows(window[None], self.params), sigma)
-        feed = {INPUT: inputs.astype(np.float32)}
+        if self._scaling is None:  # arrays once, not for each window
+            self._scaling = {name: np.array(value) for name, value in self.params.items()}
+            self._roots = np.sqrt(np.arange(1, self.spec.horizon + 1))
+        rows = scaled_rows(window[None], self._scaling)
+        sigma = returns_sigma(rows[:, 1:, 0] - rows[:, :-1, 0], self._scaling)
+        feed = {INPUT: anchored(rows, sigma).astype(np.float32)}
         if ahead is not None:
             feed[AHEAD] = ahead[None].astype(np.float32)
-        unit = sigma[0] * np.sqrt(np.arange(1, self.spec.horizon + 1))
+        unit = sigma[0] * self._roots
         location, scale = self._answer(OUTPUT, feed).reshape(-1, 2).T * unit
         if self.spec.target == "level":
             location = np.log1p(np.maximum(location, -0.99))

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,7 @@ class Ranges:
     width: FloatArray
     lean: FloatArray
     matured: tuple[int, ...]
+    _kept: dict[bytes, FloatArray] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def from_calibration(cls, calibration: Calibration) -> Ranges:
@@ -127,17 +128,30 @@ class Ranges:
 
         `location` and `scale` (H,). Raises `ValueError` as `Calibration.quantiles` does.
         """
-        location, scale = self.calibration.checked(location, scale)
-        signs, masses = self.calibration.sides(np.asarray(levels, dtype=np.float64))
-        still = np.zeros((self.horizons, 1))
-        below = np.concatenate([still, self.below], axis=1)[:, masses]
-        above = np.concatenate([still, self.above], axis=1)[:, masses]
-        quantiles: FloatArray = location[:, None] + scale[:, None] * np.where(signs < 0, -below, above)
-        return quantiles
+        wanted = np.asarray(levels, dtype=np.float64)
+        key = wanted.tobytes()
+        # Worked out once for each choice of levels: a reader asks the same ranges many times.
+        multiples = self._kept.get(key)
+        if multiples is None:
+            multiples = self._kept[key] = self._multiples(wanted)
+        return self._around(multiples, location, scale)
 
     def dense(self, location: FloatArray, scale: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The 199 levels .005 to .995, and the quantiles (H, 199) there."""
-        return DENSE_LEVELS, self.quantiles(DENSE_LEVELS, location, scale)
+        return DENSE_LEVELS, self._around(self._multiples(DENSE_LEVELS), location, scale)
+
+    def _around(self, multiples: FloatArray, location: FloatArray, scale: FloatArray) -> FloatArray:
+        location, scale = self.calibration.checked(location, scale)
+        quantiles: FloatArray = location[:, None] + scale[:, None] * multiples
+        return quantiles
+
+    def _multiples(self, levels: FloatArray) -> FloatArray:
+        """By how many scales the quantiles at `levels` (Q,) are off the location: (H, Q)."""
+        signs, masses = self.calibration.sides(levels)
+        still = np.zeros((self.horizons, 1))
+        below = np.concatenate([still, self.below], axis=1)[:, masses]
+        above = np.concatenate([still, self.above], axis=1)[:, masses]
+        return np.where(signs < 0, -below, above)
 
 
 def follow(

@@ -43,6 +43,8 @@ def ewma_variance(returns: FloatArray, *, initial: float, alpha: float = DEFAULT
 
 def ewma_variances(returns: FloatArray, *, initial: float, alpha: float = DEFAULT_ALPHA) -> FloatArray:
     """As `ewma_variance` for each row of returns (B, n), equal to it bit for bit: (B,)."""
+    if len(returns) == 1:  # one row is followed faster as plain numbers than as arrays of one
+        return np.array([ewma_variance(returns[0], initial=initial, alpha=alpha)])
     variance = np.full(len(returns), float(initial))
     for column in np.asarray(returns, dtype=np.float64).T:
         variance = (1.0 - alpha) * variance + alpha * (column * column)

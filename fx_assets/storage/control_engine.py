@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from fx_assets.storage.durable import make_folders, naming
 from fx_assets.storage.errors import ControlUnavailable
 
-HEAD = "0003"  # newest migration; a test holds it equal to Alembic's own answer
+HEAD = "0004"  # newest migration; a test holds it equal to Alembic's own answer
 _ADVISORY_LOCK = 0x66786173  # "fxas": any number that other programs on the server do not use
 
 

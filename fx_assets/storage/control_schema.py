@@ -116,6 +116,27 @@ DECISIONS = sa.Table(
     sa.Column("run_id", sa.String(200), nullable=False),
     sqlite_with_rowid=False,
 )
+# Keys of the API. `sha256` is of the whole key, which is nowhere kept; a revoked key keeps its row, and frees its name.
+API_KEYS = sa.Table(
+    "api_keys",
+    METADATA,
+    sa.Column("key_id", sa.String(8), primary_key=True),
+    sa.Column("name", sa.String(63), nullable=False),
+    sa.Column("scopes", sa.JSON(), nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("rate_requests", sa.Integer(), nullable=True),
+    sa.Column("rate_seconds", sa.Integer(), nullable=True),
+    _moment("created_at"),
+    sa.Column("expires_at", UTCDateTime(), nullable=True),
+    sa.Column("revoked_at", UTCDateTime(), nullable=True),
+    sa.Index(
+        "api_keys_name",
+        "name",
+        unique=True,
+        sqlite_where=sa.text("revoked_at IS NULL"),
+        postgresql_where=sa.text("revoked_at IS NULL"),
+    ),
+)
 
 
 @dataclass(frozen=True)

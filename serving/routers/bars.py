@@ -10,9 +10,11 @@ from fx_assets.features.stored import bars_table
 from fx_assets.storage.errors import NoData
 from fx_assets.storage.two_times import current_rows
 from serving.dependencies import LakeDep, RegistryDep
+from serving.openapi import problems, query
 from serving.problems import ProblemError
 from serving.queries import frequency_of, pair_of, parameters, whole_number
 from serving.rendering import json_response
+from serving.schemas import Bars
 from serving.snapshot import UNREADABLE, LiveSnapshot, log
 
 router = APIRouter(prefix="/v1/bars", tags=["bars"])
@@ -20,7 +22,13 @@ router = APIRouter(prefix="/v1/bars", tags=["bars"])
 MOST_BARS = 5_000
 
 
-@router.get("/{pair}", summary="The newest closes of a pair, oldest first")
+@router.get(
+    "/{pair}",
+    summary="The newest closes of a pair, oldest first",
+    response_model=Bars,
+    responses=problems(404, 422),
+    openapi_extra={"parameters": query("frequency", limit="bars")},
+)
 async def bars(request: Request, pair: str, lake: LakeDep, registry: RegistryDep) -> Response:
     """`time` and `end` of each bar in UTC; `close` in quote currency. Corrected bars replace theirs."""
     asked = parameters(request, "frequency", "limit")

@@ -13,18 +13,26 @@ from fx_assets.specs.problems import Problem
 from fx_assets.specs.schema import ModelSpec
 from serving.control import answering_503
 from serving.dependencies import JobsDep, LakeDep, RegistryDep
+from serving.openapi import problems, query
 from serving.problems import ProblemError
 from serving.queries import pair_of, parameters
 from serving.registry import Registry
 from serving.rendering import json_response
+from serving.schemas import Models, Pairs, Versions
 from serving.snapshot import LiveSnapshot, default_model
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
 
 
-@router.get("/pairs", summary="Every configured pair and the models that forecast it")
-async def pairs(lake: LakeDep, registry: RegistryDep) -> Response:
+@router.get(
+    "/pairs",
+    summary="Every configured pair and the models that forecast it",
+    response_model=Pairs,
+    responses=problems(422),
+)
+async def pairs(request: Request, lake: LakeDep, registry: RegistryDep) -> Response:
     """Pairs in the order of their names; a pair whose file is broken has `state: failed` and its problems."""
+    parameters(request)
     catalog, snapshot = registry.catalog, lake.current
     entries: list[dict[str, Any]] = []
     for name, spec in catalog.pairs.items():
@@ -44,34 +52,52 @@ async def pairs(lake: LakeDep, registry: RegistryDep) -> Response:
                 "forecasts": sorted(served),
             }
         )
-    for name, problems in _broken(registry, "pairs"):
-        entries.append({"pair": name, "state": "failed", "problems": problems})
+    for name, faults in _broken(registry, "pairs"):
+        entries.append({"pair": name, "state": "failed", "problems": faults})
     return json_response({"pairs": entries})
 
 
-@router.get("/models", summary="Every configured model, those with a broken file too")
-async def models(lake: LakeDep, registry: RegistryDep) -> Response:
+@router.get(
+    "/models",
+    summary="Every configured model, those with a broken file too",
+    response_model=Models,
+    responses=problems(422),
+)
+async def models(request: Request, lake: LakeDep, registry: RegistryDep) -> Response:
     """Models in the order of their names; one whose file is broken has `state: failed` and its problems."""
+    parameters(request)
     entries = [_described(registry, lake, spec) for spec in registry.catalog.models.values()]
-    entries += [_failed(name, problems) for name, problems in _broken(registry, "models")]
+    entries += [_failed(name, faults) for name, faults in _broken(registry, "models")]
     return json_response({"models": entries})
 
 
-@router.get("/models/{model_id}", summary="One model: columns, window, horizon, target, quantiles, pairs, versions")
-async def model(model_id: str, lake: LakeDep, registry: RegistryDep) -> Response:
+@router.get(
+    "/models/{model_id}",
+    summary="One model: columns, window, horizon, target, quantiles, pairs, versions",
+    response_model=dict[str, Any],
+    responses=problems(404, 422),
+)
+async def model(request: Request, model_id: str, lake: LakeDep, registry: RegistryDep) -> Response:
     """`columns` are those of a row of `data` in a prediction, in order."""
+    parameters(request)
     spec = registry.catalog.models.get(model_id)
     if spec is not None:
         return json_response(_described(registry, lake, spec))
-    for name, problems in _broken(registry, "models"):
+    for name, faults in _broken(registry, "models"):
         if name == model_id:
-            return json_response(_failed(name, problems))
+            return json_response(_failed(name, faults))
     raise ProblemError(404, "unknown_model", "There is no such model; /v1/models lists them.")
 
 
-@router.get("/models/{model_id}/versions", summary="Trained versions of a model, newest first")
-async def versions(model_id: str, registry: RegistryDep, control: JobsDep) -> Response:
+@router.get(
+    "/models/{model_id}/versions",
+    summary="Trained versions of a model, newest first",
+    response_model=Versions,
+    responses=problems(404, 422),
+)
+async def versions(request: Request, model_id: str, registry: RegistryDep, control: JobsDep) -> Response:
     """What is on record of each; a version may be older than the checkpoints that are kept."""
+    parameters(request)
     spec = registry.spec(model_id)
     with answering_503():
         found = await run_in_threadpool(control.versions, spec.model_id)
@@ -92,7 +118,9 @@ async def versions(model_id: str, registry: RegistryDep, control: JobsDep) -> Re
 @router.get(
     "/models/{model_id}/certificate",
     summary="What a model was measured to be worth on a pair",
-    responses={200: {"model": Certificate}},
+    response_model=Certificate,
+    responses=problems(404, 422),
+    openapi_extra={"parameters": query("pair")},
 )
 async def certificate(request: Request, model_id: str, lake: LakeDep, registry: RegistryDep) -> Response:
     """Of the version that the newest forecast is of. `pair` may be left out where the model has one only."""
@@ -153,8 +181,8 @@ def _broken(registry: Registry, section: str) -> list[tuple[str, list[dict[str, 
     ]
 
 
-def _failed(name: str, problems: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"model_id": name, "state": "failed", "problems": problems}
+def _failed(name: str, faults: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"model_id": name, "state": "failed", "problems": faults}
 
 
 def _problem(problem: Problem) -> dict[str, Any]:

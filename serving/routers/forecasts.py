@@ -19,9 +19,11 @@ from serving import history
 from serving.dependencies import LakeDep, RegistryDep
 from serving.hot import response
 from serving.negotiation import CSV
+from serving.openapi import body, conditions, forms, problems, query
 from serving.problems import ProblemError
 from serving.queries import chosen, frequency_of, instant, known_model, pair_of, parameters, whole_number
 from serving.rendering import MEDIA_TYPES, Rendered, documents_csv, json_response
+from serving.schemas import BATCH, Batch, Outcomes, Published
 from serving.snapshot import UNREADABLE, LiveSnapshot, default_model, log
 from serving.validation import batch_request, read_json
 
@@ -36,7 +38,9 @@ _FOR_EVER = b"private, max-age=31536000, immutable"
 @router.get(
     "/{pair}/latest",
     summary="The newest forecast of a pair",
-    responses={200: {"model": ForecastDocument}, 304: {"description": "Not modified"}},
+    response_model=ForecastDocument,
+    responses={**forms(cached=True), **problems(404, 422)},
+    openapi_extra={"parameters": [*query("model", "frequency", "as_of"), *conditions()]},
 )
 @router.head("/{pair}/latest", include_in_schema=False)
 async def latest(request: Request, pair: str, lake: LakeDep, registry: RegistryDep) -> Response:
@@ -59,7 +63,13 @@ async def latest(request: Request, pair: str, lake: LakeDep, registry: RegistryD
     return response(rendered, request.scope, time.time())
 
 
-@router.get("/{pair}", summary="Earlier forecasts of a pair, newest first")
+@router.get(
+    "/{pair}",
+    summary="Earlier forecasts of a pair, newest first",
+    response_model=Published,
+    responses={**forms(cached=False), **problems(404, 422)},
+    openapi_extra={"parameters": query("model", "frequency", "from", "to", "cursor", limit="forecasts")},
+)
 @router.head("/{pair}", include_in_schema=False)
 async def published(request: Request, pair: str, lake: LakeDep, registry: RegistryDep) -> Response:
     """Of each origin from `from` to before `to` the newest document, as it was issued.
@@ -100,7 +110,9 @@ async def published(request: Request, pair: str, lake: LakeDep, registry: Regist
 @router.get(
     "/{pair}/versions/{forecast_id}",
     summary="One published forecast, as it was issued; it never changes",
-    responses={200: {"model": ForecastDocument}, 304: {"description": "Not modified"}},
+    response_model=ForecastDocument,
+    responses={**forms(cached=True), **problems(404, 422)},
+    openapi_extra={"parameters": conditions()},
 )
 @router.head("/{pair}/versions/{forecast_id}", include_in_schema=False)
 async def version(request: Request, pair: str, forecast_id: str, lake: LakeDep, registry: RegistryDep) -> Response:
@@ -108,7 +120,7 @@ async def version(request: Request, pair: str, forecast_id: str, lake: LakeDep, 
     parameters(request)
     pair_of(registry, pair)
     forecasts = lake.current.forecasts
-    found = None
+    found: ForecastDocument | None = None
     if forecasts is not None and pair in forecasts.pairs():
         found = await _read(lambda: history.version(forecasts.read(pair), forecast_id))
     if found is None:
@@ -118,7 +130,13 @@ async def version(request: Request, pair: str, forecast_id: str, lake: LakeDep, 
     return made
 
 
-@router.get("/{pair}/outcomes", summary="Forecasts that came due, beside the prices that came")
+@router.get(
+    "/{pair}/outcomes",
+    summary="Forecasts that came due, beside the prices that came",
+    response_model=Outcomes,
+    responses=problems(404, 422),
+    openapi_extra={"parameters": query("model", "frequency", "horizon", limit="outcomes")},
+)
 async def outcomes(request: Request, pair: str, lake: LakeDep, registry: RegistryDep) -> Response:
     """The newest `limit` forecasts `horizon` bars ahead whose price has come, oldest first.
 
@@ -145,7 +163,13 @@ async def outcomes(request: Request, pair: str, lake: LakeDep, registry: Registr
     return json_response(told, cache_control="no-cache")
 
 
-@batch.post("/forecasts:batchGet", summary="The newest forecasts of several pairs, from one version of the lake")
+@batch.post(
+    "/forecasts:batchGet",
+    summary="The newest forecasts of several pairs, from one version of the lake",
+    response_model=Batch,
+    responses=problems(400, 404, 413, 415, 422),
+    openapi_extra={"requestBody": body(BATCH)},
+)
 async def batch_get(request: Request, lake: LakeDep, registry: RegistryDep) -> Response:
     """`pairs`, and `model` and `frequency` for all of them; pairs without such a forecast are listed as missing."""
     asked = batch_request(await read_json(request))
@@ -162,8 +186,8 @@ async def batch_get(request: Request, lake: LakeDep, registry: RegistryDep) -> R
             documents.append(served[model].render(spec, now).json.content)
     # The documents are bytes already: they are put in as they are.
     told = orjson.dumps({"version": snapshot.version, "missing": missing})
-    body = told[:-1] + b',"forecasts":[' + b",".join(documents) + b"]}"
-    return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
+    content = told[:-1] + b',"forecasts":[' + b",".join(documents) + b"]}"
+    return Response(content, media_type="application/json", headers={"cache-control": "no-store"})
 
 
 def _model(registry: Any, lake: LiveSnapshot, pair: str, frequency: str, asked: dict[str, str]) -> str:

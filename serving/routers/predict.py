@@ -10,12 +10,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from fx_assets.forecasting.document import ForecastDocument
+from fx_assets.models.validation import LARGEST
 from fx_assets.specs.schema import ModelSpec
-from serving.dependencies import ControlDep, LakeDep, PredictionsDep, RegistryDep
+from serving.dependencies import RegistryDep, get_control, get_lake, get_predictions, get_registry
+from serving.openapi import problems
 from serving.prediction import Forecaster
-from serving.registry import Registry
-from serving.rendering import document_json
-from serving.validation import PredictRequest, predict_request, read_json
+from serving.registry import Opened, Registry
+from serving.validation import predict_request, read_json
 
 Handler = Callable[..., Awaitable[Response]]
 
@@ -28,33 +29,40 @@ def build(registry: Registry) -> APIRouter:
             "methods": ["POST"],
             "summary": f"Forecast with {spec.model_id}",
             "description": spec.description or spec.kind,
-            "responses": {200: {"model": ForecastDocument}},
+            "response_model": ForecastDocument,
+            "responses": problems(400, 404, 409, 410, 413, 415, 422),
             "openapi_extra": _body_schema(spec, registry),
         }
-        handler = _handler(spec)
-        router.add_api_route(
-            f"/v1/models/{spec.model_id}/predict", handler, name=f"predict_{spec.model_id}", **described
-        )
-        router.add_api_route(f"/{spec.model_id}/predict", handler, name=f"alias_{spec.model_id}", **described)
-    for path in ("/v1/models/{model_id}/predict", "/{model_id}/predict"):
+        handler = _handler(spec, registry.catalog.pairs_of(spec))
+        for name, path in zip(("predict", "alias"), _paths(spec.model_id), strict=True):
+            router.add_api_route(path, handler, name=f"{name}_{spec.model_id}", **described)
+    for path in _paths("{model_id}"):
         router.add_api_route(path, _not_a_model, methods=["POST"], include_in_schema=False)
     return router
 
 
-def _handler(spec: ModelSpec) -> Handler:
-    async def predict(
-        request: Request, registry: RegistryDep, lake: LakeDep, control: ControlDep, predictions: PredictionsDep
-    ) -> Response:
-        asked = predict_request(await read_json(request), registry.catalog.pairs_of(spec))
+def handlers(registry: Registry) -> dict[str, Handler]:
+    """By address, what answers a prediction there, without any router."""
+    models = registry.catalog.models.values()
+    return {path: _handler(spec, registry.catalog.pairs_of(spec)) for spec in models for path in _paths(spec.model_id)}
+
+
+def _paths(model_id: str) -> tuple[str, str]:
+    return f"/v1/models/{model_id}/predict", f"/{model_id}/predict"
+
+
+def _handler(spec: ModelSpec, pairs: tuple[str, ...]) -> Handler:
+    # No `Depends`: FastAPI works those out again for each request.
+    async def predict(request: Request) -> Response:
+        forecaster = Forecaster(get_registry(request), get_lake(request), Opened(get_control(request)))
+        asked = predict_request(await read_json(request), pairs)
         run_id = f"http-{request.state.request_id}"
-        return await predictions.run(lambda: _answer(Forecaster(registry, lake, control.open()), spec, asked, run_id))
+        content = await get_predictions(request).run(
+            lambda: forecaster.answer_json(spec, asked, now=datetime.now(UTC), run_id=run_id)
+        )
+        return Response(content, media_type="application/json", headers={"cache-control": "no-store"})
 
     return predict
-
-
-def _answer(forecaster: Forecaster, spec: ModelSpec, asked: PredictRequest, run_id: str) -> Response:
-    document = forecaster.answer(spec, asked, now=datetime.now(UTC), run_id=run_id)
-    return Response(document_json(document), media_type="application/json", headers={"cache-control": "no-store"})
 
 
 async def _not_a_model(model_id: str, registry: RegistryDep) -> Response:
@@ -65,17 +73,28 @@ async def _not_a_model(model_id: str, registry: RegistryDep) -> Response:
 def _body_schema(spec: ModelSpec, registry: Registry) -> dict[str, Any]:
     pair = {"type": "string", "enum": list(registry.catalog.pairs_of(spec))}
     columns = registry.columns(spec)
-    row = {"type": "array", "items": {"type": "number"}, "minItems": len(columns), "maxItems": len(columns)}
+    close = {"type": "number", "minimum": 1 / LARGEST, "maximum": LARGEST}
+    other = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
+    row = {
+        "type": "array",
+        "prefixItems": [close, *[other] * (len(columns) - 1)],
+        "items": False,
+        "minItems": len(columns),
+        "maxItems": len(columns),
+    }
     rows = {
         "type": "array",
         "items": row,
         "minItems": spec.window,
         "maxItems": spec.window,
-        "description": f"Oldest row first; columns: {', '.join(columns)}",
+        "description": f"Oldest row first; columns: {', '.join(columns)}; a close is under 100 times the one before",
     }
-    own = {"type": "object", "properties": {"data": rows, "pair": pair}, "additionalProperties": False}
+    # A key that may be left out may be null.
+    named = {"anyOf": [pair, {"type": "null"}]} if len(pair["enum"]) == 1 else pair
+    given: dict[str, Any] = {"data": rows, "pair": named, "as_of": {"type": "null"}}
+    own = {"type": "object", "properties": given, "additionalProperties": False}
     own["required"] = ["data"] if len(pair["enum"]) == 1 else ["data", "pair"]
-    moment = {"type": "string", "format": "date-time", "description": "Forecast as known then; default now"}
+    moment = {"type": ["string", "null"], "format": "date-time", "description": "Forecast as known then; default now"}
     stored = {"type": "object", "properties": {"pair": pair, "as_of": moment}, "additionalProperties": False}
     stored["required"] = ["pair"]
     content = {"application/json": {"schema": {"oneOf": [own, stored]}}}

@@ -12,6 +12,7 @@ from starlette.responses import StreamingResponse
 
 from serving.dependencies import HubDep, LakeDep, RegistryDep
 from serving.hub import Event, Hub, Place, Wanted, event_id, events_of, place_of
+from serving.openapi import problems, query
 from serving.queries import known_model, pair_of, parameters
 from serving.registry import Registry
 from serving.snapshot import LiveSnapshot, Snapshot, default_model
@@ -26,7 +27,8 @@ _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
     "/stream",
     summary="New forecasts as server-sent events",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}, **problems(404, 422)},
+    openapi_extra={"parameters": query("pairs", "model", "frequency")},
 )
 async def stream(request: Request, lake: LakeDep, registry: RegistryDep, hub: HubDep) -> StreamingResponse:
     """Events `forecast`, each a forecast document; `pairs` (separated by commas), `model` and `frequency` choose.

@@ -14,6 +14,7 @@ import orjson
 from fastapi import APIRouter
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from serving.access.middleware import permit
 from serving.control import LazyControl
 from serving.dependencies import ControlDep, HubDep, LakeDep, PredictionsDep, RegistryDep
 from serving.hub import Hub, Listener, event_id, place_of
@@ -144,6 +145,7 @@ class _Talk:
         pairs = self.registry.catalog.pairs_of(spec)
         own = {"data": rows} if asked.get("pair") is None else {"data": rows, "pair": asked["pair"]}
         pair = predict_request(own, pairs).pair
+        permit(self.websocket.scope, "predict")
         key = (model_id, pair)
         if key not in self.windows and len(self.windows) >= _MOST_WINDOWS:
             raise _unfit(f"a connection keeps windows of at most {_MOST_WINDOWS} models and pairs")

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
-from fx_assets.forecasting.document import ForecastDocument
+from fx_assets.forecasting import batch
+from fx_assets.forecasting.document import ForecastDocument, HorizonForecast
+from fx_assets.forecasting.freshness import freshness
 from fx_assets.forecasting.quality import CHECKS, check_forecast
 from fx_assets.forecasting.targets import price_set_at, targets
 from fx_assets.models.base import BasePredictor
-from fx_assets.models.errors import InsufficientHistory
+from fx_assets.models.errors import InsufficientHistory, ModelOutputInvalid
 from fx_assets.models.inputs import PairHistory
 from fx_assets.models.manifest import Manifest
+from fx_assets.models.results import Distribution
 from fx_assets.specs.schema import PairSpec
 from fx_assets.timegrid.calendars import calendar
 from fx_assets.timegrid.windows import EvaluationWindow
@@ -151,3 +156,76 @@ def test_each_check_notices_its_fault(document: ForecastDocument, pair: PairSpec
     horizons = (*document.horizons[:4], shut, *document.horizons[5:])
     assert failed(document.model_copy(update={"horizons": horizons})) == ["targets_on_open_dates"]
     assert failed(document.model_copy(update={"stale": True})) == ["fresh"]
+
+
+def distribution_of(numbers: np.ndarray[Any, np.dtype[np.float64]], **changes: Any) -> Distribution:
+    """Median, volatility and seven quantiles in columns, as a predictor would hand them over."""
+    fields: dict[str, Any] = {
+        "horizons": np.arange(1, len(numbers) + 1),
+        "location": numbers[:, 0],
+        "scale": numbers[:, 1],
+        "median": numbers[:, 0],
+        "levels": np.array([0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95]),
+        "quantiles": numbers[:, 2:],
+        "log_quantiles": numbers[:, 2:],
+        "volatility": numbers[:, 1],
+    }
+    return Distribution(**{**fields, **changes})
+
+
+def sound(rng: np.random.Generator, rows: int = 20) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Numbers of every size that a price may have, quantiles rising."""
+    numbers = np.exp(rng.normal(0, 12, (rows, 9)))
+    numbers[:, 2:] = np.sort(numbers[:, 2:], axis=1)
+    return numbers
+
+
+def test_the_fast_json_of_horizons_is_that_of_the_validated_document_to_the_last_byte() -> None:
+    rng = np.random.default_rng(11)
+    steps = tuple(targets(LAST, 20, calendar("target"), "fixing"))
+    for late in (0, 1, 7, 20, 0):
+        now = steps[late - 1].time if late else steps[0].time - timedelta(microseconds=1)
+        for _ in range(40):
+            horizons = batch._horizons(distribution_of(sound(rng)), steps, now)
+            validated = [HorizonForecast.model_validate(row) for row in horizons.plain()]
+            assert sum(row.retrospective for row in validated) == late
+            assert horizons.json() == orjson.dumps([row.model_dump(mode="json") for row in validated])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0, -1.0])
+@pytest.mark.parametrize("column", [0, 1, 2, 8])
+def test_a_number_that_no_document_may_say_never_leaves(value: float, column: int) -> None:
+    steps = tuple(targets(LAST, 20, calendar("target"), "fixing"))
+    numbers = sound(np.random.default_rng(12))
+    numbers[13, column] = value
+    with pytest.raises(ModelOutputInvalid, match=r"not positive and finite|cross"):
+        batch._horizons(distribution_of(numbers), steps, NOW)
+
+
+def test_crossed_quantiles_other_shapes_and_signals_never_leave() -> None:
+    steps = tuple(targets(LAST, 20, calendar("target"), "fixing"))
+    numbers = sound(np.random.default_rng(13))
+    for column in range(2, 8):
+        crossed = numbers.copy()
+        crossed[4, [column, column + 1]] = crossed[4, [column + 1, column]]
+        with pytest.raises(ModelOutputInvalid, match="quantiles cross"):
+            batch._horizons(distribution_of(crossed), steps, NOW)
+    for made, word in (
+        (distribution_of(numbers, quantiles=numbers[:, 3:]), "20 horizons of 7 quantiles"),
+        (distribution_of(numbers[:19]), "20 horizons of 7 quantiles"),
+        (distribution_of(numbers, signal=float("nan")), "signal"),
+        (distribution_of(numbers, signal=1.5), "signal"),
+    ):
+        with pytest.raises(ModelOutputInvalid, match=word):
+            batch._horizons(made, steps, NOW)
+    for levels in ([0.5, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95], [0.5, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95]):
+        with pytest.raises(ValueError, match="not increasing"):
+            batch._horizons(distribution_of(numbers, levels=np.array(levels)), steps, NOW)
+
+
+@pytest.mark.parametrize("hours", [-30, -1, 0, 1, 23, 24, 25, 49, 75, 100, 200])
+def test_freshness_kept_for_a_trading_date_is_that_of_the_moment(issued: Issuer, pair: PairSpec, hours: int) -> None:
+    now = datetime(2026, 11, 1, 22, 0, tzinfo=UTC) + timedelta(hours=hours)  # the roll, in winter
+    document = issued(now=now)
+    told = freshness(LAST, calendar(pair.calendar), pair.freshness, now)
+    assert (document.stale, document.valid_until) == (told.stale, told.valid_until)

@@ -32,6 +32,18 @@ def test_nothing_followed_is_the_calibration() -> None:
     assert np.array_equal(ranges.dense(location, scale)[1], fitted.dense(location, scale)[1])
 
 
+def test_what_is_kept_for_some_levels_is_not_said_of_others() -> None:
+    ranges = Ranges.from_calibration(calibration(3)).updated(np.zeros(3), np.ones(3), np.full(3, 9.0))
+    location, scale = np.array([0.1, 0.2, -0.1]), np.array([1.0, 2.0, 3.0])
+    few, many = [0.1, 0.5, 0.9], [0.05, 0.1, 0.5, 0.9, 0.95]
+    for levels in (few, many, few, np.array(many), many):
+        fresh = Ranges(ranges.calibration, ranges.width, ranges.lean, ranges.matured)
+        assert ranges.quantiles(levels, location, scale).tobytes() == fresh.quantiles(levels, location, scale).tobytes()
+    assert ranges.quantiles(many, location, scale)[:, 1:4].tobytes() == ranges.quantiles(few, location, scale).tobytes()
+    moved = ranges.updated(location, scale, np.full(3, 9.0))
+    assert (moved.quantiles(few, location, scale)[:, 2] > ranges.quantiles(few, location, scale)[:, 2]).all()
+
+
 def test_one_miss_and_one_hit_by_hand() -> None:
     start = Ranges.from_calibration(calibration())
     zero, one = np.zeros(1), np.ones(1)

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fx_assets.models import validation
 from fx_assets.models.errors import InvalidInput
-from fx_assets.models.validation import check_batch, parse_window
+from fx_assets.models.validation import LARGEST, check_batch, parse_window
 
 COLUMNS = ("close", "rsi", "macd")
 
@@ -153,3 +154,41 @@ def test_a_batch_is_held_to_the_same_rules_and_names_the_window() -> None:
     words: Any = np.full((1, 4, 3), "1.5")
     with pytest.raises(InvalidInput, match="got an array"):
         check_batch(words, 4, COLUMNS)
+
+
+def test_three_looks_at_the_whole_never_let_pass_what_cell_by_cell_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values at and beside every bound, and closes that jump by any factor, with and without the short cut."""
+    rng = np.random.default_rng(3)
+    edges = [
+        np.nan,
+        np.inf,
+        -np.inf,
+        LARGEST,
+        -LARGEST,
+        LARGEST * 1.0001,
+        0.0,
+        -1.0,
+        1 / LARGEST,
+        0.9 / LARGEST,
+        5e-324,
+    ]
+    refused = 0
+    for number in range(3000):
+        values = np.column_stack([np.exp(rng.normal(0, rng.choice([0.01, 1.0, 2.0]), 6)), rng.normal(0, 1, (6, 2))])
+        if number % 3:
+            values[rng.integers(6), rng.integers(3)] = rng.choice(edges)
+        gaps = bool(number % 2)
+        short = _said(values, gaps)
+        with monkeypatch.context() as patched:
+            patched.setattr(validation, "_clearly_usable", lambda _: False)
+            assert _said(values, gaps) == short
+        refused += short is not None
+    assert 500 < refused < 2500
+
+
+def _said(values: np.ndarray[Any, np.dtype[np.float64]], gaps: bool) -> tuple[str, tuple[int, ...]] | None:
+    try:
+        validation.check_values(values, gaps=gaps)
+    except InvalidInput as error:
+        return str(error), error.index
+    return None

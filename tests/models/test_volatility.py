@@ -28,6 +28,9 @@ def test_a_batch_equals_its_rows_bit_for_bit() -> None:
     returns = np.random.default_rng(1).normal(0, 0.01, (50, 127))
     single = [ewma_variance(row, initial=3e-5) for row in returns]
     assert ewma_variances(returns, initial=3e-5).tolist() == single
+    alone = [ewma_variances(row[None], initial=3e-5) for row in returns]
+    assert np.concatenate(alone).tolist() == single
+    assert all(item.shape == (1,) for item in alone)
 
 
 def test_frozen_quotes_leave_a_spread() -> None:

@@ -99,7 +99,8 @@ def test_another_accept_is_406(shared_client: Api) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 404),
+        ("GET", "/nothing", 404),
+        ("POST", "/", 405),
         ("GET", "/docs", 404),
         ("GET", "/v1/pairs/", 404),
         ("POST", "/livez", 405),
@@ -185,7 +186,7 @@ def test_an_unhandled_exception_is_500_with_a_request_id_and_nothing_else(
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("secret of /work")
 
-    monkeypatch.setattr("serving.routers.predict.Forecaster.answer", fail)
+    monkeypatch.setattr("serving.routers.predict.Forecaster.answer_json", fail)
     answer = client.post(PATH, json={"pair": "EURUSD"})
     assert answer.status_code == 500
     assert set(answer.json()) == {"type", "title", "status", "code", "detail", "request_id"}

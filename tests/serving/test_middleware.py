@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from serving.middleware import MAX_BODY, Gate
@@ -137,3 +138,13 @@ def test_every_answer_has_an_id_of_its_own() -> None:
     first, second = exchange(reads_all), exchange(reads_all)
     assert len(first.headers["x-request-id"]) == 32
     assert first.headers["x-request-id"] != second.headers["x-request-id"]
+
+
+async def left_alone(_: Scope, _receive: Receive, _send: Send) -> None:
+    raise ClientDisconnect
+
+
+def test_a_client_that_leaves_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, logger="serving"):
+        assert exchange(left_alone).sent == []
+    assert not caplog.records

@@ -13,13 +13,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from fx_assets.forecasting.document import ForecastDocument
+from fx_assets.forecasting.batch import issue
+from fx_assets.forecasting.certificate import to_row
+from fx_assets.forecasting.document import ForecastDocument, with_evaluation
 from fx_assets.models.base import Row
+from fx_assets.models.inputs import PairHistory
 from fx_assets.models.predictors.random_walk import RandomWalk
 from fx_assets.timegrid.trading_dates import bar_end
+from serving.prediction import Forecaster
+from serving.registry import Opened
+from serving.rendering import document_json
+from serving.validation import PredictRequest
+from tests.evaluation.test_certify import made, scores
 from tests.serving.conftest import EARLIER, FIRST_NIGHT, SECOND_NIGHT
 from tests.support.running_api import Api, running
-from tests.support.tiny_lake import LAST, TinyLake
+from tests.support.tiny_lake import LAST, PAIRS, TinyLake
 
 PATH = "/v1/models/random_walk/predict"
 
@@ -94,6 +102,7 @@ def test_as_of_uses_the_version_of_that_moment(tiny: TinyLake, client: Api) -> N
     (first,) = tiny.control.versions("random_walk", "EURUSD")
     between = datetime.now(UTC)
     second = tiny.train("random_walk", "EURUSD")
+    client.refresh()
     assert ask(client, pair="EURUSD").model_version == second.version
     assert ask(client, pair="EURUSD", as_of=datetime.now(UTC).isoformat()).model_version == second.version
     assert ask(client, pair="EURUSD", as_of=between.isoformat()).model_version == first.version
@@ -194,10 +203,10 @@ def test_a_model_that_was_never_trained_is_503(tiny: TinyLake) -> None:
 
 
 @pytest.mark.parametrize("how", ["gone", "locked", "garbage"])
-def test_without_the_control_database_predictions_are_503_and_forecasts_go_on(
+def test_without_the_control_database_models_in_memory_predict_and_others_are_503(
     tiny: TinyLake, client: Api, how: str
 ) -> None:
-    assert client.post(PATH, json={"pair": "EURUSD"}).status_code == 200
+    before = ask(client, pair="EURUSD")
     database = tiny.settings.home / "control.db"
     holder = sqlite3.connect(database, isolation_level=None)
     if how == "locked":
@@ -212,7 +221,9 @@ def test_without_the_control_database_predictions_are_503_and_forecasts_go_on(
             path.unlink()
         if how == "garbage":
             database.write_bytes(b"no database at all" * 1000)
-    answer = client.post(PATH, json={"pair": "EURUSD"})
+    client.refresh()
+    assert bits(ask(client, pair="EURUSD")) == bits(before), "its versions are known still"
+    answer = client.post(PATH, json={"pair": "USDJPY"})
     assert (answer.status_code, answer.json()["code"]) == (503, "control_unavailable")
     assert "retry-after" in answer.headers
     assert str(tiny.settings.home) not in answer.text
@@ -220,7 +231,7 @@ def test_without_the_control_database_predictions_are_503_and_forecasts_go_on(
     holder.close()
     if how != "locked":
         database.write_bytes(kept)
-    assert client.post(PATH, json={"pair": "EURUSD"}).status_code == 200
+    assert ask(client, pair="USDJPY").pair == "USDJPY"
 
 
 def test_without_the_lake_own_rows_of_a_pair_known_before_still_predict(tiny: TinyLake, client: Api) -> None:
@@ -253,3 +264,57 @@ def test_the_answer_is_json_of_unrounded_numbers(shared_client: Api) -> None:
     answer = shared_client.post(PATH, json={"pair": "EURUSD", "as_of": (SECOND_NIGHT + timedelta(days=1)).isoformat()})
     assert json.loads(answer.content) == ForecastDocument.model_validate_json(answer.content).model_dump(mode="json")
     assert answer.headers["cache-control"] == "no-store"
+
+
+def test_the_fast_bytes_are_those_of_the_validated_document_and_of_the_nights_code(
+    shared_client: Api, built: TinyLake
+) -> None:
+    """Own windows of every size of move, through `issue`, pydantic and `with_evaluation`, against what HTTP sends."""
+    rng, now = np.random.default_rng(8), datetime.now(UTC)
+    state = shared_client.app.state
+    for model_id, spec in built.catalog.models.items():
+        for pair in built.catalog.pairs_of(spec):
+            loaded = state.registry.newest(spec, pair, Opened(state.control))
+            forecaster = Forecaster(state.registry, state.lake, Opened(state.control))
+            for deviation in (1e-9, 0.001, 0.005, 0.1, 1.0) * 4:
+                prices = PAIRS[pair] * np.exp(np.clip(np.cumsum(rng.normal(0, deviation, 30)), -6, 6))
+                asked = PredictRequest(pair, [[price] for price in prices.tolist()], None)
+                told = forecaster.answer_json(spec, asked, now=now, run_id="r")
+                document = ForecastDocument.model_validate_json(told)
+                assert told == document_json(document)
+                last = np.datetime64(document.data_as_of, "D")
+                dates = last - np.arange(29, -1, -1).astype("timedelta64[D]")
+                end = np.datetime64(document.origin.replace(tzinfo=None), "us")
+                ends = end - np.arange(29, -1, -1).astype("timedelta64[D]")
+                night = issue(
+                    loaded.predictor,
+                    PairHistory(pair, ends, dates, prices, np.empty((30, 0)), calendar="target"),
+                    built.catalog.pairs[pair],
+                    manifest=loaded.manifest,
+                    kind_of_price="fixing",
+                    champion=document.champion,
+                    now=now,
+                    data_version=document.lineage.data_version,
+                    run_id="r",
+                )
+                scored = state.lake.current.pairs[pair].evaluations.get((pair, model_id, document.model_version))
+                said = with_evaluation(night, scored)
+                said = said.model_copy(update={"notes": (*said.notes, document.notes[-1])})
+                assert told == document_json(said)
+
+
+def test_a_certificate_is_joined_as_the_published_document_has_it(tiny: TinyLake) -> None:
+    version = tiny.control.versions("random_walk", "EURUSD")[0].version
+    found = made(scores(better=0.05)).model_copy(
+        update={"pair": "EURUSD", "model_id": "random_walk", "model_version": version}
+    )
+    tiny.commit("certificates", "EURUSD", to_row(found.sealed()), asset="certificates")
+    with running(tiny) as client:
+        published = ForecastDocument.model_validate(client.get("/v1/forecasts/EURUSD/latest").json())
+        answer = client.post(PATH, json={"pair": "EURUSD"})
+        for _ in range(2):
+            document = ForecastDocument.model_validate_json(answer.content)
+            assert answer.content == document_json(document)
+            assert document.certificate == published.certificate is not None
+            assert (document.verdict, document.notes[0]) == (published.verdict, published.notes[0])
+            answer = client.post(PATH, json={"pair": "EURUSD", "data": window(tiny)})

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ import pytest
 from fx_assets.settings import project_root
 from serving.main import AddressError, bind
 from tests.serving.conftest import SECOND_NIGHT
+from tests.serving.wire import Wire
 from tests.support.tiny_lake import TinyLake
 
 BANNED = {
@@ -33,9 +34,8 @@ import httpx
 from serving.app import app
 
 async def ask():
-    app.state.lake.refresh()
     transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://api") as client:
         read = await client.get("/v1/forecasts/EURUSD/latest")
         made = await client.post("/random_walk/predict", json={"pair": "EURUSD"})
         ready = await client.get("/readyz")
@@ -68,9 +68,11 @@ def test_the_reader_imports_no_training_library_and_no_dagster(built: TinyLake) 
 
 
 @contextmanager
-def started(tiny: TinyLake, *arguments: str, **more: str) -> Iterator[subprocess.Popen[str]]:
+def started(
+    tiny: TinyLake, *arguments: str, through: Sequence[str] = (), **more: str
+) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "serving.main", *arguments],
+        [*through, sys.executable, "-m", "serving.main", *arguments],
         env=environment(tiny, **more),
         cwd=project_root(),
         stdout=subprocess.PIPE,
@@ -108,7 +110,8 @@ def test_it_prints_its_address_serves_follows_the_lake_and_ends(tiny: TinyLake) 
             assert client.post("/random_walk/predict", json={"pair": "EURUSD"}).status_code == 200
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=30)
-        assert (process.returncode, out, err) == (0, "", "")
+        assert (process.returncode, out) == (0, "")
+        assert [line for line in err.splitlines() if not line.startswith("no key is on record")] == []
 
 
 def test_ctrl_c_ends_it_too(built: TinyLake) -> None:
@@ -138,10 +141,51 @@ def test_no_configs_are_said_and_exit_code_1(built: TinyLake, tmp_path: Path) ->
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
-def test_it_listens_on_loopback_only(host: str) -> None:
-    with pytest.raises(AddressError, match="loopback only"):
-        bind(host, 0)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_off_loopback_it_refuses_to_start_without_keys(workers: str, built: TinyLake) -> None:
+    with started(built, "--port", "0", FX_HOST="192.0.2.1", FX_WORKERS=workers) as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert err.startswith("error: FX_HOST is '192.0.2.1'")
+    assert "fx-assets keys create" in err
+    assert "Traceback" not in err
+
+
+def test_an_address_of_another_machine_is_said() -> None:
+    with pytest.raises(AddressError, match=r"port 0 on 192\.0\.2\.1 cannot be used"):
+        bind("192.0.2.1", 0)
+
+
+def test_a_request_that_was_half_sent_when_it_was_told_to_end_is_answered(built: TinyLake) -> None:
+    body = b'{"pair": "EURUSD"}'
+    head = b"POST /random_walk/predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    with started(built, "--port", "0") as process:
+        port = int(address(process).rpartition(":")[2])
+        with Wire(port) as half, Wire(port) as idle:
+            assert idle.get("/livez").status == 200
+            half.send(head + b"Content-Length: %d\r\n\r\n" % len(body) + body[:5])
+            assert idle.get("/livez").status == 200
+            process.send_signal(signal.SIGTERM)
+            while (last := idle.get("/livez")).headers.get("connection") != "close":
+                assert last.status == 200
+            answer = half.send(body[5:]).answer()
+            assert half.rest() == b""
+        assert process.wait(timeout=60) == 0
+    assert last.status == 200
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
+
+
+def test_it_may_open_as_many_files_as_the_system_grants_and_takes_no_more_connections(built: TinyLake) -> None:
+    limited = ["bash", "-c", 'ulimit -Sn 100; ulimit -Hn 160; exec "$@"', "bash"]
+    with started(built, "--port", "0", through=limited) as process:
+        port = int(address(process).rpartition(":")[2])
+        opened = [Wire(port) for _ in range(32)]  # 160 less those that other things need
+        assert {wire.get("/livez").status for wire in opened} == {200}
+        with Wire(port) as one_more:
+            assert one_more.send(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n").answer().status == 503
+        assert opened[0].get("/v1/forecasts/EURUSD/latest").status == 200
+        for wire in opened:
+            wire.__exit__()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fx_assets.storage.control import Control, ModelVersion
 from serving import registry as registry_module
 from serving.registry import Registry
 from tests.support.running_api import Api, running
@@ -15,6 +16,7 @@ from tests.support.tiny_lake import TinyLake
 
 
 def predicted_version(client: Api, pair: str = "EURUSD") -> str:
+    client.refresh()
     answer = client.post("/random_walk/predict", json={"pair": pair})
     assert answer.status_code == 200, answer.text
     return str(answer.json()["model_version"])
@@ -135,3 +137,28 @@ def test_whatever_a_plug_in_raises_the_last_good_version_stays(
     assert predicted_version(client) == first
     assert "could not be loaded" in problems(client)[0]
     assert "secret" not in problems(client)[0]
+
+
+def test_the_database_is_asked_again_only_after_a_while(
+    tiny: TinyLake, client: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+    versions = Control.versions
+
+    def counted(self: Control, *key: str) -> list[ModelVersion]:
+        asked.append(key)
+        return versions(self, *key)
+
+    monkeypatch.setattr(Control, "versions", counted)
+    first = predicted_version(client)
+    second = tiny.train("random_walk", "EURUSD").version
+    del asked[:]
+    client.app.state.registry._keep_seconds = 3600.0
+    client.app.state.registry.refresh()
+    for _ in range(3):
+        assert client.post("/random_walk/predict", json={"pair": "EURUSD"}).json()["model_version"] == second
+    assert asked == [("random_walk", "EURUSD")]
+    tiny.train("random_walk", "EURUSD")
+    assert client.post("/random_walk/predict", json={"pair": "EURUSD"}).json()["model_version"] == second != first
+    client.app.state.registry._keep_seconds = 0.0
+    assert len({predicted_version(client) for _ in range(2)} - {first, second}) == 1

@@ -94,7 +94,7 @@ def test_what_is_no_instant_is_refused_naming_the_parameter_only(text: str) -> N
         (None, "null"),
         (1.5, "a number"),
         ({}, "neither"),
-        ({"data": None}, "neither"),
+        ({"data": None}, "got null"),
         ({"data": [[1.0]], "pear": "secret"}, "1 unknown"),
         ({"data": [[1.0]], "pair": "EURUSD", "as_of": "2026-10-30T16:00:00Z"}, "exclude"),
         ({"data": [[1.0]]}, "EURUSD, USDJPY"),

@@ -30,6 +30,7 @@ class Api(httpx.Client):
         live = self.app.state.lake
         assert isinstance(live, LiveSnapshot)
         live.refresh()
+        self.app.state.registry.refresh()
         return live
 
 

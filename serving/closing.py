@@ -1,0 +1,72 @@
+"""Closing a connection so that the client gets its last answer and cannot hold the socket open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+# Time for the last answer to reach a client that is still sending; nothing is asserted about it.
+LINGER_SECONDS: Final = 2.0
+
+
+class Closing:
+    """Stands in for a transport; only closing differs.
+
+    A socket that is closed with bytes unread is reset, and the reset may overtake the last answer: while
+    `unread` says that the client may still be sending, only our direction is closed at first, and the
+    protocol throws away what comes until the client closes too. A transport with bytes unsent closes once
+    they are sent: a client that reads nothing would hold it for ever, so it is dropped after
+    `write_seconds`.
+    """
+
+    __slots__ = (
+        *("_loop", "_timer", "_unread", "_write_seconds", "raw"),
+        *("abort", "get_extra_info", "pause_reading", "resume_reading", "write"),
+    )
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        loop: asyncio.AbstractEventLoop,
+        write_seconds: float,
+        unread: Callable[[], bool],
+    ) -> None:
+        self.raw = transport
+        self._loop = loop
+        self._write_seconds = write_seconds
+        self._unread = unread
+        self._timer: asyncio.TimerHandle | None = None
+        # Taken over as they are: a request must not pay for a second call.
+        self.write = transport.write
+        self.abort = transport.abort
+        self.get_extra_info = transport.get_extra_info
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
+
+    def is_closing(self) -> bool:
+        """Whether `close` was called, or the connection is gone."""
+        return self._timer is not None or self.raw.is_closing()
+
+    def close(self) -> None:
+        """Send what is unsent, then close."""
+        if self.is_closing():
+            return
+        if self._unread():
+            self.raw.write_eof()
+            self.raw.resume_reading()  # or the client would wait for room, and never come to read
+            self._timer = self._loop.call_later(LINGER_SECONDS, self._linger)
+        else:
+            self.raw.close()
+            self._timer = self._loop.call_later(self._write_seconds, self.raw.abort)
+
+    def _linger(self) -> None:
+        if self.raw.get_write_buffer_size():
+            self._timer = self._loop.call_later(self._write_seconds, self.raw.abort)
+        else:
+            self.raw.abort()
+
+    def lost(self) -> None:
+        """To be called when the connection is gone."""
+        if self._timer is not None:
+            self._timer.cancel()
