@@ -41,6 +41,7 @@ lint: $(STAMP) ## Format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	cd benchmarks && MYPYPATH=.. ../$(BIN)/mypy --config-file ../pyproject.toml serving.py
 
 format: $(STAMP) ## Write the format
 	$(BIN)/ruff format .

@@ -18,6 +18,7 @@ from serving.access.middleware import Access
 from serving.control import LazyControl
 from serving.dashboard import routes as dashboard
 from serving.hot import HotReads
+from serving.hot_predictions import HotPredictions
 from serving.hub import Hub
 from serving.metrics import Measured, Metrics
 from serving.middleware import Gate
@@ -32,7 +33,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     The first snapshot is read before the first request; after that a poll keeps it up to date.
     """
-    registry = Registry(load(settings), ArtifactStore(settings.artifacts_path))
+    registry = Registry(load(settings), ArtifactStore(settings.artifacts_path), keep_seconds=settings.poll_seconds)
     live = LiveSnapshot(Lake(settings.lake_path))
     control = LazyControl(settings)
     hub, predictions, keyring = Hub(), Predictions(settings.predict_queue), KeyRing(settings)
@@ -73,6 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.metrics = metrics = Metrics(live, registry.catalog.pairs, hub, predictions)
     problems.install(app)
     # The last one added is the first that a request meets.
+    app.add_middleware(HotPredictions, registry=registry)
     app.add_middleware(HotReads, live=live, pairs=registry.catalog.pairs)
     app.add_middleware(Access, keyring=keyring)
     app.add_middleware(Measured, metrics=metrics)

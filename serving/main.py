@@ -6,6 +6,7 @@ import argparse
 import errno
 import socket
 import sys
+import tempfile
 from collections.abc import Sequence
 
 from fx_assets.settings import Settings, child_environment, get_settings
@@ -65,9 +66,11 @@ def run(settings: Settings, port: int, workers: int | None = None) -> int:
     count = settings.workers if workers is None else workers
     # Imported where they are used: the parent of several workers needs nothing of what one serves.
     if count > 1:
-        from serving.workers import Supervisor
+        from serving.workers import SHARED_COUNTS, Supervisor
 
-        return Supervisor(count, listener, child_environment(settings), ready, settings.drain_seconds).run()
+        with tempfile.TemporaryDirectory(prefix="fx-assets-counts-") as counts:
+            environment = {**child_environment(settings), SHARED_COUNTS: counts}
+            return Supervisor(count, listener, environment, ready, settings.drain_seconds).run()
     from serving.server import serve
 
     return serve(settings, listener, ready)

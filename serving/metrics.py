@@ -21,9 +21,7 @@ from fx_assets.timegrid.calendars import calendar
 from serving.hub import Hub
 from serving.queue import Predictions
 from serving.snapshot import LiveSnapshot
-
-SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""Names the folder in which several workers count together; set by who starts them, before they import anything."""
+from serving.workers import SHARED_COUNTS
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"})
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -55,7 +53,7 @@ class Metrics:
     def text(self) -> bytes:
         """The exposition format."""
         registry = self._registry
-        if environment().get(SHARED):
+        if environment().get(SHARED_COUNTS):
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         now = CollectorRegistry()

@@ -20,7 +20,6 @@ from fx_assets.features.online import features_at
 from fx_assets.forecasting.batch import Basis, Content, basis_of, content
 from fx_assets.forecasting.certificate import Certificate
 from fx_assets.forecasting.champion import champion_of
-from fx_assets.forecasting.document import ForecastDocument
 from fx_assets.forecasting.ranges import ranges_at
 from fx_assets.forecasting.targets import KindOfPrice
 from fx_assets.models.errors import InsufficientHistory, InvalidInput, ModelOutputInvalid, NotLoaded
@@ -59,10 +58,6 @@ class Forecaster:
     registry: Registry
     lake: LiveSnapshot
     control: Versions
-
-    def answer(self, spec: ModelSpec, asked: PredictRequest, *, now: datetime, run_id: str) -> ForecastDocument:
-        """As `answer_json`, read again."""
-        return ForecastDocument.model_validate_json(self.answer_json(spec, asked, now=now, run_id=run_id))
 
     def answer_json(self, spec: ModelSpec, asked: PredictRequest, *, now: datetime, run_id: str) -> bytes:
         """The document for one request as JSON, as a `ForecastDocument` of it would be written; `run_id`: its lineage.

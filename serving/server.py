@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import resource
 import signal
 import socket
@@ -91,6 +92,9 @@ class Server(uvicorn.Server):
             return
         if self._parent is not None:
             asyncio.get_running_loop().add_reader(self._parent, self._orphaned)
+        # What was loaded stays: the collector need not look through all of it again and again.
+        gc.collect()
+        gc.freeze()
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

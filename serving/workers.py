@@ -20,6 +20,8 @@ from types import FrameType
 from typing import Final
 
 READY: Final = b"+"
+# Of prometheus_client: a folder in which several processes count together, named before it is imported.
+SHARED_COUNTS: Final = "PROMETHEUS_MULTIPROC_DIR"
 MOST_FAILURES: Final = 5
 FIRST_PAUSE_SECONDS: Final = 0.2
 LONGEST_PAUSE_SECONDS: Final = 30.0

@@ -22,8 +22,7 @@ from serving.middleware import MAX_BODY
 from serving.prediction import Forecaster
 from serving.problems import ProblemError, problem_body
 from serving.queue import Predictions
-from serving.registry import Registry
-from serving.rendering import document_json
+from serving.registry import Opened, Registry
 from serving.routers.stream import missed, newest, place_now, wanted_of
 from serving.snapshot import LiveSnapshot
 from serving.validation import decode, predict_request
@@ -156,18 +155,15 @@ class _Talk:
             await self._send({"type": "waiting", **told})
             return
         request = predict_request({"data": list(window), "pair": pair}, pairs)
-        now, run_id, control = datetime.now(UTC), f"ws-{uuid.uuid4().hex}", self.control
+        forecaster = Forecaster(self.registry, self.lake, Opened(self.control))
+        now, run_id = datetime.now(UTC), f"ws-{uuid.uuid4().hex}"
         try:
-            document = await self.predictions.run(
-                lambda: Forecaster(self.registry, self.lake, control.open()).answer(
-                    spec, request, now=now, run_id=run_id
-                )
-            )
+            content = await self.predictions.run(lambda: forecaster.answer_json(spec, request, now=now, run_id=run_id))
         except ProblemError as error:
             if error.status == 422:  # a row that cannot be used would spoil every window it is in
                 del self.windows[key]
             raise
-        await self._send({"type": "prediction", "document": orjson.Fragment(document_json(document))})
+        await self._send({"type": "prediction", "document": orjson.Fragment(content)})
 
     async def _forecast(self, place: str, content: bytes) -> None:
         await self._send({"type": "forecast", "id": place, "document": orjson.Fragment(content)})

@@ -34,8 +34,8 @@ import httpx
 from serving.app import app
 
 async def ask():
-    transport = httpx.ASGITransport(app=app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+    opened = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://api")
+    async with app.router.lifespan_context(app), opened as client:
         read = await client.get("/v1/forecasts/EURUSD/latest")
         made = await client.post("/random_walk/predict", json={"pair": "EURUSD"})
         ready = await client.get("/readyz")

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -112,6 +113,22 @@ def test_one_address_several_processes_and_a_clean_end(built: TinyLake) -> None:
         assert (process.returncode, out) == (0, "")
         assert [line for line in err.splitlines() if not line.startswith("no key is on record")] == []
         assert not any(psutil.pid_exists(pid) for pid in workers)
+
+
+@pytest.mark.slow
+def test_all_workers_count_together_whichever_is_asked(built: TinyLake) -> None:
+    with several(built) as (process, port):
+        wanted, asked = workers_of(process), 0
+        met: set[int] = set()
+        while met != wanted:
+            with Wire(port) as wire:
+                assert wire.get(READ).status == 200
+                met.add(holder(wire, wanted))
+                asked += 1
+        for _ in range(8):
+            told = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+            line = next(line for line in told.splitlines() if "request_seconds_count" in line and "latest" in line)
+            assert float(line.split()[-1]) == asked
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from serving.factory import create_app
 from serving.main import bind
+from serving.server import configuration
 from serving.snapshot import LiveSnapshot
 from tests.support.tiny_lake import TinyLake
 
@@ -39,7 +40,7 @@ def running(tiny: TinyLake) -> Iterator[Api]:
     """Start the API on an installation, and stop it in the end."""
     app = create_app(tiny.settings)
     with bind("127.0.0.1", 0) as bound:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5))
+        server = uvicorn.Server(configuration(app, tiny.settings))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()
         while not server.started and thread.is_alive():
