@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 
 from fx_assets.models.inputs import FloatArray, PairHistory
 from fx_assets.models.onnx_model import OnnxPredictor
+from fx_assets.models.params import Params
 from fx_assets.models.scaler import fit_scaler, scaler_problems
 from fx_assets.models.volatility import ewma_variances, log_returns
 from fx_assets.specs.schema import ModelSpec, Strict
@@ -78,7 +79,7 @@ class NetworkPredictor(OnnxPredictor):
     uses_features: ClassVar[bool] = True
     warm: ClassVar[bool] = True
     made_with: ClassVar[frozenset[str]] = frozenset({"pytorch", "onnx"})
-    _scaling: dict[str, FloatArray] | None = None
+    _scaling: Params | None = None
     _roots: FloatArray
 
     @classmethod
@@ -122,7 +123,7 @@ class NetworkPredictor(OnnxPredictor):
 
     def _predict_ahead(self, window: FloatArray, ahead: FloatArray | None) -> tuple[FloatArray, FloatArray]:
         if self._scaling is None:  # arrays once, not for each window
-            self._scaling = {name: np.array(value) for name, value in self.params.items()}
+            self._scaling = Params({name: np.array(value) for name, value in self.params.items()})
             self._roots = np.sqrt(np.arange(1, self.spec.horizon + 1))
         rows = scaled_rows(window[None], self._scaling)
         sigma = returns_sigma(rows[:, 1:, 0] - rows[:, :-1, 0], self._scaling)

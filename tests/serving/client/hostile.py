@@ -25,6 +25,7 @@ class Hostile:
         self._scripts = list(scripts)
         self.requests: list[str] = []
         self.url = ""
+        self._answering: set[asyncio.Task[Any]] = set()
 
     @property
     def last_event_ids(self) -> list[str | None]:
@@ -37,6 +38,20 @@ class Hostile:
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._answering.add(task)
+        try:
+            await self._play(reader, writer)
+            writer.close()
+        finally:
+            if not writer.is_closing():
+                writer.transport.abort()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+            self._answering.discard(task)
+
+    async def _play(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             length = [int(line.partition(":")[2]) for line in head.lower().splitlines() if "content-length" in line]
@@ -51,7 +66,6 @@ class Hostile:
                     await reader.read()  # until the client goes
                 else:
                     await asyncio.sleep(part)
-        writer.close()
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -62,6 +76,10 @@ class Hostile:
             yield
         finally:
             server.close()
+            # What is open when the loop ends is closed by the garbage collector, with a warning in some later test.
+            for task in (waiting := list(self._answering)):
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
 
 
 @contextmanager
