@@ -31,7 +31,14 @@ MANIFEST = {"version": "1", "config_hash": "2", "trained_until": "3", "metrics":
 
 def services() -> list[psutil.Process]:
     """W&B's own processes, of this one."""
-    return [child for child in psutil.Process().children(recursive=True) if "wandb" in child.name()]
+    return [child for child in psutil.Process().children(recursive=True) if "wandb" in _name(child)]
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:  # it ended since it was listed
+        return ""
 
 
 def variables() -> Mapping[str, str]:
