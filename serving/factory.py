@@ -15,12 +15,13 @@ from fx_assets.storage.lake import Lake
 from serving import openapi, problems
 from serving.access.keyring import KeyRing
 from serving.access.middleware import Access
+from serving.api import Api
 from serving.control import LazyControl
 from serving.dashboard import routes as dashboard
 from serving.hot import HotReads
 from serving.hot_predictions import HotPredictions
 from serving.hub import Hub
-from serving.metrics import Measured, Metrics
+from serving.metrics import Metrics
 from serving.middleware import Gate
 from serving.queue import Predictions
 from serving.registry import Registry
@@ -56,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
             predictions.close()
             control.close()
 
-    app = FastAPI(
+    app = Api(
         title="fx-assets",
         description="Forecasts of currency pairs, each with how it has done against a random walk.",
         lifespan=lifespan,
@@ -73,12 +74,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.predictions = predictions
     app.state.metrics = metrics = Metrics(live, registry.catalog.pairs, hub, predictions)
     problems.install(app)
-    # The last one added is the first that a request meets.
-    app.add_middleware(HotPredictions, registry=registry)
-    app.add_middleware(HotReads, live=live, pairs=registry.catalog.pairs)
-    app.add_middleware(Access, keyring=keyring)
-    app.add_middleware(Measured, metrics=metrics)
-    app.add_middleware(Gate)
+    # The last one is the first that a request meets.
+    app.put_in_front(lambda inner: HotPredictions(inner, registry))
+    app.put_in_front(lambda inner: HotReads(inner, live, registry.catalog.pairs))
+    app.put_in_front(lambda inner: Access(inner, keyring))
+    app.put_in_front(lambda inner: Gate(inner, metrics.count))
     for router in (
         dashboard.build(),
         health.router,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -39,19 +39,12 @@ class HotReads:
         self._app, self._live, self._pairs = app, live, pairs
         self._built: tuple[Snapshot, dict[str, Read]] = (live.current, reads_of(live.current, pairs))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http" and scope["method"] in _METHODS and not scope["query_string"]:
             read = self._reads().get(scope["path"])
             if read is not None:
-                served, spec = read
-                scope["state"]["route"] = LATEST
-                now = time.time()
-                rendered = served.fresh(now) or served.render(spec, datetime.fromtimestamp(now, UTC))
-                status, headers, body = answer(rendered, scope, now)
-                await send({"type": "http.response.start", "status": status, "headers": headers})
-                await send({"type": "http.response.body", "body": body})
-                return
-        await self._app(scope, receive, send)
+                return _serve(*read, scope, send)
+        return self._app(scope, receive, send)
 
     def _reads(self) -> dict[str, Read]:
         built, current = self._built, self._live.current
@@ -59,6 +52,15 @@ class HotReads:
             # One assignment of one object; two requests that build it at once build the same.
             self._built = built = (current, reads_of(current, self._pairs))
         return built[1]
+
+
+async def _serve(served: Served, pair: PairSpec, scope: Scope, send: Send) -> None:
+    scope["state"]["route"] = LATEST
+    now = time.time()
+    rendered = served.fresh(now) or served.render(pair, datetime.fromtimestamp(now, UTC))
+    status, headers, body = answer(rendered, scope, now)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def answer(rendered: Rendered, scope: Scope, now: float) -> tuple[int, Headers, bytes]:

@@ -1,8 +1,7 @@
-"""`/metrics`: what the service does, for Prometheus; counted by a pure ASGI middleware."""
+"""`/metrics`: what the service does, for Prometheus."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -11,7 +10,7 @@ from prometheus_client import CollectorRegistry, Histogram, multiprocess
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from fx_assets.forecasting.champion import served_by_default
 from fx_assets.forecasting.freshness import freshness_of
@@ -42,9 +41,10 @@ class Metrics:
         self._children: dict[tuple[str, str, int], Histogram] = {}
         self._now = _Now(live, pairs, hub, predictions)
 
-    def count(self, method: str, route: str, status: int, seconds: float) -> None:
+    def count(self, scope: Scope, status: int, seconds: float) -> None:
         """One answered request."""
-        key = (method, route, status)
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        key = method, route, status = method, _route(scope), status
         child = self._children.get(key)
         if child is None:
             child = self._children[key] = self._seconds.labels(method, route, str(status))
@@ -59,31 +59,6 @@ class Metrics:
         now = CollectorRegistry()
         now.register(self._now)
         return generate_latest(registry) + generate_latest(now)
-
-
-class Measured:
-    """ASGI middleware: times each request from its head to the last byte of its answer."""
-
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        began, status = time.perf_counter(), 500
-
-        async def noted(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, noted)
-        finally:
-            method = scope["method"] if scope["method"] in _METHODS else "other"
-            self._metrics.count(method, _route(scope), status, time.perf_counter() - began)
 
 
 class _Now(Collector):
@@ -120,6 +95,5 @@ class _Now(Collector):
 
 def _route(scope: Scope) -> str:
     """The template of the address, of which there are few; a request's own text never becomes a label."""
-    route = scope.get("route")
-    found = getattr(route, "path", None) or scope["state"].get("route")
+    found = scope["state"].get("route") or getattr(scope.get("route"), "path", None)
     return found if isinstance(found, str) else "other"

@@ -1,6 +1,6 @@
 """The gate in front of every request, as pure ASGI: nothing is buffered, and nothing unhandled gets out.
 
-It gives each request an id, refuses an `Accept` that the address cannot satisfy (406), counts the bytes
+It gives each request an id, times it, refuses an `Accept` that the address cannot satisfy (406), counts the bytes
 of the body while they arrive (413), and turns what nobody caught into a bare 500.
 """
 
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 import logging
+import time
 import uuid
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from starlette.requests import ClientDisconnect
@@ -25,6 +27,13 @@ _COUNT: Final = itertools.count()
 log = logging.getLogger("serving")
 
 
+Count = Callable[[Scope, int, float], None]
+
+
+def _not_counted(_scope: Scope, _status: int, _seconds: float) -> None:
+    """Where nothing is counted."""
+
+
 def _too_large() -> ProblemError:
     detail = f"The body is larger than {MAX_BODY:,} bytes."
     return ProblemError(413, "body_too_large", detail, headers={"connection": "close"})
@@ -33,11 +42,11 @@ def _too_large() -> ProblemError:
 def check_head(scope: Scope) -> None:
     """Refuse what the head of a request already shows to be wrong. Raises `ProblemError` 400, 406 or 413.
 
-    The form to answer in goes into the request's state as `media_type`.
+    The form to answer in goes into the request's state as `media_type`, where the request says anything about it.
     """
-    offered = offers(scope["path"])
-    if offered is not None:
-        scope["state"]["media_type"] = chosen(scope, offered)
+    accept = header(scope, b"accept")
+    if accept and accept != "*/*" and (offered := offers(scope["path"])) is not None:
+        scope["state"]["media_type"] = chosen(accept, offered)
     length = header(scope, b"content-length")
     if length is not None:
         if not length.isascii() or not length.isdigit():
@@ -50,17 +59,18 @@ def check_head(scope: Scope) -> None:
 class Gate:
     """ASGI middleware; outermost of the project's own."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, count: Count = _not_counted) -> None:
+        """`count` hears of each answer: its request, its status, and the seconds from the head to the last byte."""
+        self._app, self._count = app, count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        began = time.perf_counter()
         request_id = f"{_PROCESS}{next(_COUNT):012x}"
         scope.setdefault("state", {})["request_id"] = request_id
-        started = False
-        received = 0
+        status = received = 0
 
         async def counted() -> Message:
             nonlocal received
@@ -71,18 +81,19 @@ class Gate:
                     raise _too_large()
             return message
 
-        async def answer(message: Message) -> None:
-            nonlocal started
+        # No coroutine of its own: every answer would pay for it twice.
+        def answer(message: Message) -> Awaitable[None]:
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
+                status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
-            await send(message)
+            return send(message)
 
         try:
             check_head(scope)
             await self._app(scope, counted, answer)
         except ProblemError as error:
-            if started:
+            if status:
                 raise
             body = problem_body(error.status, error.code, error.detail, error.extra)
             await _send(answer, error.status, body, error.headers)
@@ -90,10 +101,12 @@ class Gate:
             return  # whoever asked has gone: there is nobody to answer, and nothing failed here
         except Exception:
             log.exception("request %s failed", request_id)
-            if started:
+            if status:
                 raise
             detail = "The request failed. The log of the service has the cause under this request id."
             await _send(answer, 500, problem_body(500, "internal_error", detail, {"request_id": request_id}), {})
+        finally:
+            self._count(scope, status or 500, time.perf_counter() - began)
 
 
 async def _send(send: Send, status: int, body: bytes, headers: dict[str, str]) -> None:

@@ -16,14 +16,27 @@ CSV: Final = "text/csv"
 EVENTS: Final = "text/event-stream"
 _PAGES: Final = frozenset({"/", "/metrics", "/favicon.ico"})
 _SAID: Final = re.compile(r"/v1/forecasts/[^/]+(/latest|/versions/[^/]+)?$")
+# Where a request's headers are kept by name: several are asked for, and each would look through all.
+_KNOWN: Final = "fx_assets.headers"
 # A header longer than this is nobody's; it is judged like any other, only not remembered.
 _REMEMBERED: Final = 256
 
 
 def header(scope: Scope, name: bytes) -> str | None:
     """The value of a header, of several lines joined by commas; None where it is not there."""
-    values = [value for key, value in scope["headers"] if key == name]
-    return b", ".join(values).decode("latin-1") if values else None
+    known: dict[bytes, bytes] | None = scope.get(_KNOWN)
+    if known is None:
+        known = scope[_KNOWN] = _by_name(scope["headers"])
+    value = known.get(name)
+    return None if value is None else value.decode("latin-1")
+
+
+def _by_name(lines: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    found = dict(lines)
+    if len(found) != len(lines):
+        for name in found:
+            found[name] = b", ".join(value for key, value in lines if key == name)
+    return found
 
 
 def offers(path: str) -> tuple[str, ...] | None:
@@ -35,14 +48,11 @@ def offers(path: str) -> tuple[str, ...] | None:
     return None if path in _PAGES or path.startswith("/static/") else (JSON,)
 
 
-def chosen(scope: Scope, offers: tuple[str, ...]) -> str:
-    """The media type of `offers` (the first is preferred) that the request likes best.
+def chosen(accept: str, offers: tuple[str, ...]) -> str:
+    """The media type of `offers` (the first is preferred) that the header `Accept` likes best.
 
     Raises `ProblemError` 406 where it takes none of them.
     """
-    accept = header(scope, b"accept")
-    if not accept:
-        return offers[0]
     best = _best(accept, offers) if len(accept) <= _REMEMBERED else best_of(accept, offers)
     if best is None:
         raise ProblemError(406, "not_acceptable", f"This address answers in {' or '.join(offers)} only.")

@@ -6,9 +6,11 @@ Both go through `forecasting.batch.content`, the code of the night, and so agree
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 import orjson
@@ -35,11 +37,15 @@ from fx_assets.timegrid.calendars import CalendarName, calendar
 from fx_assets.timegrid.trading_dates import bar_end, bar_start, expected_last_date, trading_date_of
 from serving.joined import Joined, joined
 from serving.problems import ProblemError
+from serving.queue import Predictions
 from serving.registry import Loaded, Moved, Registry, Versions
 from serving.snapshot import UNREADABLE, LiveSnapshot, default_model
 from serving.validation import PredictRequest
 
 log = logging.getLogger("serving")
+
+# A prediction that takes no longer may hold up the reads of its worker: about as long as handing it over would.
+QUICK_SECONDS: Final = 0.002
 
 
 @dataclass(frozen=True)
@@ -59,20 +65,27 @@ class Forecaster:
     lake: LiveSnapshot
     control: Versions
 
-    def answer_json(self, spec: ModelSpec, asked: PredictRequest, *, now: datetime, run_id: str) -> bytes:
+    def at_hand(self, spec: ModelSpec, asked: PredictRequest) -> Loaded | None:
+        """The checkpoint that answers quickly from memory alone; None where it may be slow or has to read something."""
+        if asked.rows is None or asked.as_of is not None:
+            return None
+        loaded = self.registry.at_hand(spec, asked.pair)
+        return loaded if loaded is not None and loaded.quick.get(asked.pair) is self.lake.current else None
+
+    def answer_json(
+        self, spec: ModelSpec, asked: PredictRequest, *, now: datetime, run_id: str, loaded: Loaded | None = None
+    ) -> bytes:
         """The document for one request as JSON, as a `ForecastDocument` of it would be written; `run_id`: its lineage.
 
-        Raises `ProblemError`: 422 for rows that do not fit and a moment with too little history before it,
-        410 and 503 as `Registry` does, 503 where the lake cannot be read, 500 for an unusable forecast.
+        `loaded`: what `at_hand` gave. Raises `ProblemError`: 422 for rows that do not fit and a moment with too little
+        history before it, 410 and 503 as `Registry` does, 503 where the lake cannot be read, 500 for an unusable
+        forecast.
         """
-        when = now if asked.as_of is None else min(asked.as_of, now)
-        if asked.as_of is None:
-            loaded = self.registry.newest(spec, asked.pair, self.control)
-        else:
-            loaded = self.registry.at(spec, asked.pair, when, self.control)
-        if asked.pair not in loaded.manifest.pairs:
-            raise ProblemError(503, "model_untrained", "This model was not trained on the pair yet.")
+        began, current = time.perf_counter(), self.lake.current
         past = asked.as_of is not None
+        when = now if asked.as_of is None else min(asked.as_of, now)
+        if loaded is None:
+            loaded = self._loaded(spec, asked.pair, when, past=past)
         if asked.rows is not None:
             rows = self._from_request(spec, asked, loaded, now)
         else:
@@ -82,7 +95,22 @@ class Forecaster:
         content["revision"] = "replay" if past else "live"
         beside.join(content, rows.notes)
         content["horizons"] = orjson.Fragment(content["horizons"].json())
-        return orjson.dumps(content, option=orjson.OPT_UTC_Z)
+        written = orjson.dumps(content, option=orjson.OPT_UTC_Z)
+        if asked.rows is not None:
+            if time.perf_counter() - began <= QUICK_SECONDS:
+                loaded.quick[asked.pair] = current
+            else:
+                loaded.quick.pop(asked.pair, None)
+        return written
+
+    def _loaded(self, spec: ModelSpec, pair: str, when: datetime, *, past: bool) -> Loaded:
+        if past:
+            loaded = self.registry.at(spec, pair, when, self.control)
+        else:
+            loaded = self.registry.newest(spec, pair, self.control)
+        if pair not in loaded.manifest.pairs:
+            raise ProblemError(503, "model_untrained", "This model was not trained on the pair yet.")
+        return loaded
 
     def _beside(self, spec: ModelSpec, pair: str, loaded: Loaded, when: datetime | None) -> Joined:
         """What the lake says of the version; its certificate the newest, or as it was at `when`."""
@@ -226,6 +254,17 @@ class Forecaster:
             return self.lake.kind_of_price(bars_table(spec), pair)
         except UNREADABLE as error:
             raise _unreadable(pair) from error
+
+
+async def answered(
+    forecaster: Forecaster, predictions: Predictions, spec: ModelSpec, asked: PredictRequest, run_id: str
+) -> bytes:
+    """`Forecaster.answer_json` in its turn. Raises `ProblemError` 503 where too many wait, and what that raises."""
+    loaded = forecaster.at_hand(spec, asked)
+    return await predictions.run(
+        lambda: forecaster.answer_json(spec, asked, now=datetime.now(UTC), run_id=run_id, loaded=loaded),
+        quick=loaded is not None,
+    )
 
 
 @lru_cache(maxsize=64)

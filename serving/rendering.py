@@ -163,8 +163,8 @@ def http_date(moment: datetime) -> str:
 
 def matches(if_none_match: str | None, etag: str) -> bool:
     """Whether an `If-None-Match` header names `etag` (RFC 9110 13.1.2: weak comparison, or `*`)."""
-    if if_none_match is None:
-        return False
+    if if_none_match is None or if_none_match == etag:
+        return if_none_match is not None
     tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
     return etag in tags or "*" in tags
 

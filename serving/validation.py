@@ -11,8 +11,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
 
+from serving.negotiation import JSON, header
 from serving.problems import ProblemError
 
 _FIELDS = ("data", "pair", "as_of")
@@ -47,20 +49,30 @@ def parse_instant(text: str, name: str) -> datetime:
         raise ProblemError(422, "invalid_instant", expected) from error
 
 
-async def read_json(request: Request) -> Any:
+async def read_json(scope: Scope, receive: Receive) -> Any:
     """The request's JSON. Raises `ProblemError` 415 for another media type, 400 for what is not JSON."""
-    _require_json(request)
-    return decode(await request.body())
+    _require_json(scope)
+    parts = []
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return decode(parts[0] if len(parts) == 1 else b"".join(parts))
 
 
-def _require_json(request: Request) -> None:
-    media, *parameters = (part.strip().lower() for part in request.headers.get("content-type", "").split(";"))
-    foreign_charset = any(
-        part.startswith("charset=") and part[8:].strip('"') not in ("utf-8", "utf8") for part in parameters
-    )
-    if media != "application/json" or foreign_charset:
-        raise ProblemError(415, "unsupported_media_type", "Send the body as application/json in UTF-8.")
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+def _require_json(scope: Scope) -> None:
+    said = header(scope, b"content-type") or ""
+    if said != JSON:
+        media, *parameters = (part.strip().lower() for part in said.split(";"))
+        foreign_charset = any(
+            part.startswith("charset=") and part[8:].strip('"') not in ("utf-8", "utf8") for part in parameters
+        )
+        if media != JSON or foreign_charset:
+            raise ProblemError(415, "unsupported_media_type", "Send the body as application/json in UTF-8.")
+    if (header(scope, b"content-encoding") or "identity").strip().lower() != "identity":
         raise ProblemError(415, "unsupported_media_type", "Send the body without Content-Encoding.")
 
 

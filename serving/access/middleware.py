@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -85,10 +85,12 @@ class Access:
         self._app = app
         self._keyring = keyring
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if (self._keyring.open and reached_locally(scope)) or scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)  # at the cost of no coroutine of its own
+        return self._guarded(scope, receive, send)
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = scope.setdefault("state", {})
         wanted = needed(scope)
         if wanted is None:

@@ -100,7 +100,7 @@ async def published(request: Request, pair: str, lake: LakeDep, registry: Regist
     if found.following is not None:
         following = urlencode({**asked, "cursor": found.following})
         headers["link"] = f'<{request.url.path}?{following}>; rel="next"'
-    if request.state.media_type == CSV:
+    if getattr(request.state, "media_type", None) == CSV:
         return Response(documents_csv(found.documents), media_type=MEDIA_TYPES["csv"], headers=headers)
     documents = [document.model_dump(mode="json") for document in found.documents]
     told = {"pair": pair, "model_id": model, "frequency": frequency, "forecasts": documents, "next": found.following}
@@ -172,7 +172,7 @@ async def outcomes(request: Request, pair: str, lake: LakeDep, registry: Registr
 )
 async def batch_get(request: Request, lake: LakeDep, registry: RegistryDep) -> Response:
     """`pairs`, and `model` and `frequency` for all of them; pairs without such a forecast are listed as missing."""
-    asked = batch_request(await read_json(request))
+    asked = batch_request(await read_json(request.scope, request.receive))
     now, snapshot = datetime.now(UTC), lake.current
     documents, missing = [], []
     for pair in asked.pairs:

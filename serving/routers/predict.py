@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.types import Receive, Scope
 
 from fx_assets.forecasting.document import ForecastDocument
 from fx_assets.models.validation import LARGEST
 from fx_assets.specs.schema import ModelSpec
 from serving.dependencies import RegistryDep, get_control, get_lake, get_predictions, get_registry
 from serving.openapi import problems
-from serving.prediction import Forecaster
+from serving.prediction import Forecaster, answered
 from serving.registry import Opened, Registry
 from serving.validation import predict_request, read_json
 
-Handler = Callable[..., Awaitable[Response]]
+HEADERS: Final = {"content-type": "application/json", "cache-control": "no-store"}
+
+Answer = Callable[[Scope, Receive], Awaitable[bytes]]
 
 
 def build(registry: Registry) -> APIRouter:
@@ -33,7 +36,7 @@ def build(registry: Registry) -> APIRouter:
             "responses": problems(400, 404, 409, 410, 413, 415, 422),
             "openapi_extra": _body_schema(spec, registry),
         }
-        handler = _handler(spec, registry.catalog.pairs_of(spec))
+        handler = _handler(_answer(spec, registry.catalog.pairs_of(spec)))
         for name, path in zip(("predict", "alias"), _paths(spec.model_id), strict=True):
             router.add_api_route(path, handler, name=f"{name}_{spec.model_id}", **described)
     for path in _paths("{model_id}"):
@@ -41,26 +44,30 @@ def build(registry: Registry) -> APIRouter:
     return router
 
 
-def handlers(registry: Registry) -> dict[str, Handler]:
-    """By address, what answers a prediction there, without any router."""
+def answers(registry: Registry) -> dict[str, Answer]:
+    """By address, what works out the document of a prediction there, without any router."""
     models = registry.catalog.models.values()
-    return {path: _handler(spec, registry.catalog.pairs_of(spec)) for spec in models for path in _paths(spec.model_id)}
+    return {path: _answer(spec, registry.catalog.pairs_of(spec)) for spec in models for path in _paths(spec.model_id)}
 
 
 def _paths(model_id: str) -> tuple[str, str]:
     return f"/v1/models/{model_id}/predict", f"/{model_id}/predict"
 
 
-def _handler(spec: ModelSpec, pairs: tuple[str, ...]) -> Handler:
+def _answer(spec: ModelSpec, pairs: tuple[str, ...]) -> Answer:
+    async def answer(scope: Scope, receive: Receive) -> bytes:
+        held = HTTPConnection(scope)
+        forecaster = Forecaster(get_registry(held), get_lake(held), Opened(get_control(held)))
+        asked = predict_request(await read_json(scope, receive), pairs)
+        return await answered(forecaster, get_predictions(held), spec, asked, f"http-{scope['state']['request_id']}")
+
+    return answer
+
+
+def _handler(answer: Answer) -> Callable[..., Awaitable[Response]]:
     # No `Depends`: FastAPI works those out again for each request.
     async def predict(request: Request) -> Response:
-        forecaster = Forecaster(get_registry(request), get_lake(request), Opened(get_control(request)))
-        asked = predict_request(await read_json(request), pairs)
-        run_id = f"http-{request.state.request_id}"
-        content = await get_predictions(request).run(
-            lambda: forecaster.answer_json(spec, asked, now=datetime.now(UTC), run_id=run_id)
-        )
-        return Response(content, media_type="application/json", headers={"cache-control": "no-store"})
+        return Response(await answer(request.scope, request.receive), headers=HEADERS)
 
     return predict
 

@@ -19,7 +19,7 @@ from serving.control import LazyControl
 from serving.dependencies import ControlDep, HubDep, LakeDep, PredictionsDep, RegistryDep
 from serving.hub import Hub, Listener, event_id, place_of
 from serving.middleware import MAX_BODY
-from serving.prediction import Forecaster
+from serving.prediction import Forecaster, answered
 from serving.problems import ProblemError, problem_body
 from serving.queue import Predictions
 from serving.registry import Opened, Registry
@@ -156,9 +156,8 @@ class _Talk:
             return
         request = predict_request({"data": list(window), "pair": pair}, pairs)
         forecaster = Forecaster(self.registry, self.lake, Opened(self.control))
-        now, run_id = datetime.now(UTC), f"ws-{uuid.uuid4().hex}"
         try:
-            content = await self.predictions.run(lambda: forecaster.answer_json(spec, request, now=now, run_id=run_id))
+            content = await answered(forecaster, self.predictions, spec, request, f"ws-{uuid.uuid4().hex}")
         except ProblemError as error:
             if error.status == 422:  # a row that cannot be used would spoil every window it is in
                 del self.windows[key]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,6 +22,7 @@ from fx_assets.models.base import Row
 from fx_assets.models.inputs import PairHistory
 from fx_assets.models.predictors.random_walk import RandomWalk
 from fx_assets.timegrid.trading_dates import bar_end
+from serving import prediction
 from serving.prediction import Forecaster
 from serving.registry import Opened
 from serving.rendering import document_json
@@ -241,6 +244,55 @@ def test_without_the_lake_own_rows_of_a_pair_known_before_still_predict(tiny: Ti
     answer = client.post(PATH, json={"pair": "EURUSD"})
     assert (answer.status_code, answer.json()["code"]) == (503, "no_data")
     assert ask(client, data=rows, pair="EURUSD").pair == "EURUSD"
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The threads in which the random walk predicted, one after the other."""
+    names: list[str] = []
+    predict = RandomWalk._predict
+
+    def noted(self: RandomWalk, rows: Any) -> Any:
+        names.append(threading.current_thread().name)
+        return predict(self, rows)
+
+    monkeypatch.setattr(RandomWalk, "_predict", noted)
+    return names
+
+
+def test_a_prediction_from_memory_needs_no_thread_once_it_was_quick(
+    tiny: TinyLake, client: Api, threads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prediction, "QUICK_SECONDS", math.inf)
+    rows = window(tiny)
+
+    def asked(**body: Any) -> bool:
+        threads.clear()
+        ask(client, pair="EURUSD", **body)
+        return threads[-1] == "predict"
+
+    assert asked(data=rows), "the checkpoint is read"
+    assert not asked(data=rows)
+    assert asked(), "rows are read from the lake"
+    assert asked(as_of=f"{LAST}T23:00:00Z"), "they are of the past"
+    assert not asked(data=rows)
+    client.refresh()
+    assert asked(data=rows), "the database is asked for versions"
+    assert not asked(data=rows)
+    tiny.forecast("solo", "EURUSD", issued_at=datetime.now(UTC))
+    client.app.state.lake.refresh()
+    assert asked(data=rows), "another picture of the lake"
+    assert not asked(data=rows)
+
+
+def test_a_slow_prediction_stays_in_its_thread(
+    tiny: TinyLake, client: Api, threads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prediction, "QUICK_SECONDS", 0.0)
+    rows = window(tiny)
+    for _ in range(3):
+        ask(client, data=rows, pair="EURUSD")
+    assert set(threads) == {"predict"}
 
 
 def test_an_unusable_forecast_is_500_and_counted(client: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from starlette.routing import BaseRoute
@@ -189,7 +190,7 @@ def test_an_open_door_costs_one_look_at_it(place: Place) -> None:
         raise AssertionError
 
     scope: Scope = {"type": "http"}
-    asyncio.run(Access(inner, place.ring())(scope, receive, send))
+    anyio.run(Access(inner, place.ring()), scope, receive, send)
     # Nothing was looked up in the scope (it has nothing), nothing added to it, and nothing is wrapped.
     assert seen == [({"type": "http"}, receive, send)]
 
@@ -292,5 +293,5 @@ def test_an_open_door_is_open_to_this_machine_alone(place: Place, server: Any, s
         return {"type": "http.request", "body": b"", "more_body": False}
 
     scope = {"type": "http", "method": "GET", "path": READ, "headers": [], "query_string": b"", "server": server}
-    asyncio.run(Access(whoever, ring)(scope, receive, send))
+    anyio.run(Access(whoever, ring), scope, receive, send)
     assert sent[0]["status"] == status
