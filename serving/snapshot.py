@@ -24,7 +24,7 @@ from fx_assets.forecasting.champion import served_by_default
 from fx_assets.forecasting.document import ForecastDocument, with_evaluation
 from fx_assets.forecasting.ranges import table_name
 from fx_assets.forecasting.scores import ScoreKey, summaries
-from fx_assets.forecasting.table import documents, identified, latest
+from fx_assets.forecasting.table import documents, identified, latest, newest
 from fx_assets.forecasting.targets import KindOfPrice
 from fx_assets.storage.errors import NoData, StorageError
 from fx_assets.storage.lake import Lake, StoredFile
@@ -242,10 +242,7 @@ class LiveSnapshot:
         if last is not None and same_forecasts and (last.score_files, last.certificate_files) == joined:
             return last
         try:
-            if last is not None and same_forecasts:
-                documents = last.documents
-            else:
-                documents = {(item.frequency, item.model_id): item for item in latest(forecasts.read(pair))}
+            documents = _heads(pair, forecasts, forecast_files, last)
         except UNREADABLE as error:
             _note(problems, f"{FORECASTS} of {pair}", error)
             return None
@@ -272,6 +269,20 @@ class LiveSnapshot:
             measured,
             certificate_files,
         )
+
+
+def _heads(
+    pair: str, forecasts: TableSnapshot, files: tuple[StoredFile, ...], last: PairForecasts | None
+) -> Mapping[tuple[str, str], ForecastDocument]:
+    """The newest document of each (frequency, model_id); only what was added since `last` is read. `UNREADABLE`."""
+    known = () if last is None else last.forecast_files
+    if last is not None and known == files:
+        return last.documents
+    if last is None or not known or files[: len(known)] != known:
+        found = latest(forecasts.read(pair))
+    else:
+        found = newest([*last.documents.values(), *documents(forecasts.read_newest(pair, len(files) - len(known)))])
+    return {(item.frequency, item.model_id): item for item in found}
 
 
 def _same_files(first: TableSnapshot, second: TableSnapshot) -> bool:

@@ -122,7 +122,17 @@ def latest(
     return [documents(rows_of(table, heads[name]))[0] for name in sorted(heads)]
 
 
-def _rank(key: dict[str, Any]) -> tuple[Any, ...]:
+def newest(found: Iterable[ForecastDocument]) -> list[ForecastDocument]:
+    """As `latest`, of documents: the head of each pair, model and frequency."""
+    heads: dict[tuple[str, str, str], ForecastDocument] = {}
+    for document in found:
+        name = (document.pair, document.model_id, document.frequency)
+        if name not in heads or _rank(issue_key(document)) > _rank(issue_key(heads[name])):
+            heads[name] = document
+    return [heads[name] for name in sorted(heads)]
+
+
+def _rank(key: Mapping[str, Any]) -> tuple[Any, ...]:
     return key["origin"], key["issued_at"], key["model_version"], key["run_id"]
 
 

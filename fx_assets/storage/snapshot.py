@@ -60,6 +60,11 @@ class Snapshot:
             files = [file for file in files if file.block in blocks]
         return self._rows(files, columns)
 
+    def read_newest(self, pair: str, count: int) -> pa.Table:
+        """Rows of the `count` files of the pair that were committed last, in order; of a table without blocks."""
+        files = [file for file in self._files if file.pair == pair]
+        return self._rows(files[max(0, len(files) - count) :], None)
+
     def read_all(self, *, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows of all pairs, pair by pair; no rows where the table is empty."""
         return self._rows([file for pair in self.pairs() for file in self._row_files(pair)], columns)

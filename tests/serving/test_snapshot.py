@@ -64,6 +64,18 @@ def test_a_corrupt_file_keeps_the_pairs_last_good_forecast_and_the_others_go_on(
     assert (past.status_code, past.json()["code"]) == (503, "lake_unreadable")
 
 
+def test_only_what_was_added_is_read_and_an_older_head_is_no_step_back(client: Api, tiny: TinyLake) -> None:
+    client.refresh()
+    flip(files_of(tiny, FORECASTS, "EURUSD")[0])  # was read already, and is not again
+    tiny.forecast("solo", "EURUSD", issued_at=SECOND_NIGHT + timedelta(hours=1))
+    tiny.forecast("random_walk", "EURUSD", issued_at=SECOND_NIGHT + timedelta(hours=2), last=date(2026, 10, 29))
+    live = client.refresh()
+    assert live.problems == ()
+    found = live.current.pairs["EURUSD"].documents
+    assert found[("1d", "solo")].issued_at == SECOND_NIGHT + timedelta(hours=1)
+    assert found[("1d", "random_walk")].issued_at == SECOND_NIGHT, "a replay of an older origin"
+
+
 def test_at_a_fresh_start_a_corrupt_pair_is_missing_and_the_others_are_served(tiny: TinyLake) -> None:
     flip(files_of(tiny, FORECASTS, "EURUSD")[0])
     with running(tiny) as client:
