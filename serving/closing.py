@@ -4,10 +4,39 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 # Time for the last answer to reach a client that is still sending; nothing is asserted about it.
 LINGER_SECONDS: Final = 2.0
+
+
+class CatchUp(asyncio.Protocol):
+    """Of a protocol: a client that does not read what it is sent is dropped after `write_seconds`."""
+
+    loop: asyncio.AbstractEventLoop
+    transport: Any
+    write_seconds: float
+    _unsent: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        """The client does not keep up: it has this long to catch up."""
+        super().pause_writing()
+        self._unsent = self.loop.call_later(self.write_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client caught up."""
+        super().resume_writing()
+        self._forget_unsent()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of the timer."""
+        self._forget_unsent()
+        super().connection_lost(exc)
+
+    def _forget_unsent(self) -> None:
+        if self._unsent is not None:
+            self._unsent.cancel()
+            self._unsent = None
 
 
 class Closing:

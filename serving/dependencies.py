@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
@@ -15,26 +15,28 @@ from serving.queue import Predictions
 from serving.registry import Registry
 from serving.snapshot import LiveSnapshot
 
+T = TypeVar("T")
+
+
+def _held(connection: HTTPConnection, name: str, kind: type[T]) -> T:
+    found = getattr(connection.app.state, name)
+    assert isinstance(found, kind)
+    return found
+
 
 def get_registry(connection: HTTPConnection) -> Registry:
     """The models of the configs and their loaded predictors."""
-    registry = connection.app.state.registry
-    assert isinstance(registry, Registry)
-    return registry
+    return _held(connection, "registry", Registry)
 
 
 def get_lake(connection: HTTPConnection) -> LiveSnapshot:
     """The lake: the last good snapshot of its forecasts, and its tables."""
-    live = connection.app.state.lake
-    assert isinstance(live, LiveSnapshot)
-    return live
+    return _held(connection, "lake", LiveSnapshot)
 
 
 def get_control(connection: HTTPConnection) -> LazyControl:
     """The control database, not opened yet."""
-    control = connection.app.state.control
-    assert isinstance(control, LazyControl)
-    return control
+    return _held(connection, "control", LazyControl)
 
 
 def get_jobs(connection: HTTPConnection) -> Control:
@@ -44,23 +46,17 @@ def get_jobs(connection: HTTPConnection) -> Control:
 
 def get_hub(connection: HTTPConnection) -> Hub:
     """Who listens for new forecasts."""
-    hub = connection.app.state.hub
-    assert isinstance(hub, Hub)
-    return hub
+    return _held(connection, "hub", Hub)
 
 
 def get_metrics(connection: HTTPConnection) -> Metrics:
     """What is counted."""
-    metrics = connection.app.state.metrics
-    assert isinstance(metrics, Metrics)
-    return metrics
+    return _held(connection, "metrics", Metrics)
 
 
 def get_predictions(connection: HTTPConnection) -> Predictions:
     """The queue of predictions."""
-    predictions = connection.app.state.predictions
-    assert isinstance(predictions, Predictions)
-    return predictions
+    return _held(connection, "predictions", Predictions)
 
 
 RegistryDep = Annotated[Registry, Depends(get_registry)]

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fx_assets.forecasting.document import ForecastDocument, forecast_id
-from fx_assets.forecasting.table import ISSUE_KEY, documents, identified, rows_of
+from fx_assets.forecasting.table import documents, identified, issue_keys, rank, rows_of
 from fx_assets.storage.two_times import current_rows
 from serving.problems import ProblemError
 
@@ -48,7 +48,7 @@ def page(
         origin = key["origin"]
         if (first is None or origin >= first) and (until is None or origin < until):
             known = heads.get(origin)
-            if known is None or _rank(key) > _rank(known):
+            if known is None or rank(key) > rank(known):
                 heads[origin] = key
     origins = sorted(heads, reverse=True)
     if cursor is not None:
@@ -98,8 +98,7 @@ def keys(table: pa.Table, model_id: str | None = None, frequency: str | None = N
     for name, value in (("model_id", model_id), ("frequency", frequency)):
         if value is not None:
             table = table.filter(pc.equal(table.column(name), value))
-    found: list[Key] = table.group_by(list(ISSUE_KEY)).aggregate([]).to_pylist()
-    return found
+    return issue_keys(table)
 
 
 def _outcome(row: dict[str, Any], close: float) -> dict[str, Any]:
@@ -121,10 +120,6 @@ def _prices(bars: pa.Table, frequency: str) -> dict[date | datetime, float]:
     today = current_rows(bars)
     name = "trading_date" if frequency in ("1d", "1w") else "end"
     return dict(zip(today.column(name).to_pylist(), today.column("close").to_pylist(), strict=True))
-
-
-def _rank(key: Key) -> tuple[Any, ...]:
-    return key["issued_at"], key["model_version"], key["run_id"]
 
 
 def _encoded(origin: datetime) -> str:

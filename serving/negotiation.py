@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -82,8 +82,15 @@ def _weight(weights: dict[str, float], offer: str) -> float:
 
 def _weights(accept: str) -> dict[str, float]:
     weights: dict[str, float] = {}
-    for item in accept.split(","):
-        media, *parameters = (part.strip().lower() for part in item.split(";"))
+    for media, weight in weighted(accept):
+        weights[media] = max(weight, weights.get(media, 0.0))
+    return weights
+
+
+def weighted(said: str) -> Iterator[tuple[str, float]]:
+    """Items of a header such as `Accept`, in lower case, and the weight of each (RFC 9110 12.4.2); a bad one is 0."""
+    for item in said.split(","):
+        name, *parameters = (part.strip().lower() for part in item.split(";"))
         weight = 1.0
         for parameter in parameters:
             if parameter.startswith("q="):
@@ -91,5 +98,4 @@ def _weights(accept: str) -> dict[str, float]:
                     weight = float(parameter[2:])
                 except ValueError:
                     weight = 0.0
-        weights[media] = max(weight, weights.get(media, 0.0))
-    return weights
+        yield name, weight

@@ -15,15 +15,12 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from serving.problems import MEDIA_TYPE
+from serving.queries import Bounds
 
 Schema = dict[str, Any]
 
 _INSTANT: Final[Schema] = {"type": "string", "format": "date-time", "maxLength": 40}
 _TEXT: Final[Schema] = {"type": "string"}
-
-
-def _whole(most: int, default: int) -> Schema:
-    return {"type": "integer", "minimum": 1, "maximum": most, "default": default}
 
 
 _QUERY: Final[Mapping[str, tuple[Schema, str]]] = {
@@ -36,12 +33,6 @@ _QUERY: Final[Mapping[str, tuple[Schema, str]]] = {
     "pair": (_TEXT, "A pair, such as EURUSD; needed where the model has several"),
     "pairs": (_TEXT, "Pairs, separated by commas; by default all"),
     "verbose": ({"type": "string", "enum": ["", "true", "1"]}, "Tell of each pair"),
-}
-_LIMITS: Final[Mapping[str, Schema]] = {
-    "forecasts": _whole(500, 50),
-    "outcomes": _whole(5_000, 250),
-    "bars": _whole(5_000, 250),
-    "horizon": _whole(1_000, 1),
 }
 _CONDITIONS: Final = ("if-none-match", "if-modified-since")
 _DETAILS: Final[Mapping[int, str]] = {
@@ -62,19 +53,16 @@ _DETAILS: Final[Mapping[int, str]] = {
 _ALWAYS: Final = (401, 403, 406, 429, 500, 503)
 
 
-def query(*names: str, limit: str | None = None) -> list[Schema]:
-    """Query parameters by name; `limit` says whose bounds `limit` has, `horizon` is its own."""
-    found = []
-    for name in (*names, *(() if limit is None else ("limit",))):
-        schema, told = (
-            (_LIMITS[limit or "forecasts"], "At most so many")
-            if name == "limit"
-            else (_LIMITS["horizon"], "Bars ahead")
-            if name == "horizon"
-            else _QUERY[name]
-        )
-        found.append({"name": name, "in": "query", "required": False, "schema": schema, "description": told})
-    return found
+def query(*names: str, **numbers: Bounds) -> list[Schema]:
+    """Query parameters by name; `numbers` are whole ones."""
+    told = {name: _QUERY[name] for name in names}
+    for name, bounds in numbers.items():
+        whole = {"type": "integer", "minimum": 1, "maximum": bounds.most, "default": bounds.default}
+        told[name] = (whole, bounds.told)
+    return [
+        {"name": name, "in": "query", "required": False, "schema": schema, "description": words}
+        for name, (schema, words) in told.items()
+    ]
 
 
 def conditions() -> list[Schema]:
@@ -89,11 +77,6 @@ def problems(*statuses: int, safe: bool = False) -> dict[int | str, Any]:
     return {status: {"description": _DETAILS[status], "content": content} for status in wanted}
 
 
-def answer(schema: Schema, description: str = "As asked for") -> dict[int | str, Any]:
-    """`responses` of a route that answers in JSON of this schema."""
-    return {200: {"description": description, "content": {"application/json": {"schema": schema}}}}
-
-
 def forms(*, cached: bool) -> dict[int | str, Any]:
     """`responses` of a route whose answer is had as JSON or CSV; with `cached` it may be a 304."""
     headers = {name: {"schema": _TEXT} for name in ("etag", "last-modified", "cache-control")}
@@ -106,16 +89,6 @@ def forms(*, cached: bool) -> dict[int | str, Any]:
 def body(schema: Schema) -> Schema:
     """`requestBody` of JSON."""
     return {"required": True, "content": {"application/json": {"schema": schema}}}
-
-
-def listed(items: Schema) -> Schema:
-    """An array."""
-    return {"type": "array", "items": items}
-
-
-def entries(**properties: Schema) -> Schema:
-    """An object with these members, all of them there."""
-    return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 _PROBLEM: Final[Schema] = {

@@ -39,7 +39,7 @@ from serving.joined import Joined, joined
 from serving.problems import ProblemError
 from serving.queue import Predictions
 from serving.registry import Loaded, Moved, Registry, Versions
-from serving.snapshot import UNREADABLE, LiveSnapshot, default_model
+from serving.snapshot import UNREADABLE, LiveSnapshot, default_model, lake_unreadable
 from serving.validation import PredictRequest
 
 log = logging.getLogger("serving")
@@ -128,7 +128,7 @@ class Forecaster:
             else:
                 certificate = current.certificate(key, when)
         except UNREADABLE as error:
-            raise _unreadable(pair) from error
+            raise lake_unreadable(f"the rows of {pair}") from error
         found = joined(current, key, champion, certificate)
         if when is None:
             loaded.joined[pair] = found
@@ -181,7 +181,7 @@ class Forecaster:
                 found = ranges_at(table, loaded.version.version, calibration, end)
                 kept = loaded.ranges[pair] = Moved(table, end, found)
         except UNREADABLE as error:
-            raise _unreadable(pair) from error
+            raise lake_unreadable(f"the rows of {pair}") from error
         return kept.ranges
 
     def _from_request(self, spec: ModelSpec, asked: PredictRequest, loaded: Loaded, now: datetime) -> Rows:
@@ -245,7 +245,7 @@ class Forecaster:
             # With as_of the client chose a moment without enough before it; without, the lake is at fault.
             raise ProblemError(422 if past else 503, "insufficient_history", str(error)) from error
         except UNREADABLE as error:
-            raise _unreadable(pair) from error
+            raise lake_unreadable(f"the rows of {pair}") from error
         note = f"{corrected} bars before as_of were corrected after it; the prediction is from what was known then"
         return Rows(basis, known.column("kind")[-1].as_py(), (note,) if corrected else ())
 
@@ -253,7 +253,7 @@ class Forecaster:
         try:
             return self.lake.kind_of_price(bars_table(spec), pair)
         except UNREADABLE as error:
-            raise _unreadable(pair) from error
+            raise lake_unreadable(f"the rows of {pair}") from error
 
 
 async def answered(
@@ -289,9 +289,3 @@ def _corrected_since(bars: pa.Table, known: pa.Table, when: datetime) -> int:
     then = set(zip(known.column("time").to_pylist(), known.column("close").to_pylist(), strict=True))
     now = set(zip(today.column("time").to_pylist(), today.column("close").to_pylist(), strict=True))
     return len({time for time, _ in then ^ now})
-
-
-def _unreadable(pair: str) -> ProblemError:
-    log.exception("the rows of %s cannot be read", pair)
-    detail = "The lake cannot be read at the moment. Forecasts are still served."
-    return ProblemError(503, "lake_unreadable", detail, headers={"retry-after": "5"})

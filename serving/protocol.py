@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from serving import refusals
-from serving.closing import Closing
+from serving.closing import CatchUp, Closing
 from serving.heads import HEAD_BYTES, TARGET_BYTES, Refused, check_head, check_upgrade
 from serving.middleware import MAX_BODY
 from serving.refusals import Refusal
@@ -39,10 +39,11 @@ class Limits:
     max_connections: int = 2_000
 
 
-class GuardedProtocol(HttpToolsProtocol):
+class GuardedProtocol(CatchUp, HttpToolsProtocol):
     """uvicorn's protocol with deadlines, limits and a farewell that loses no request."""
 
     transport: Any  # a `Closing`; uvicorn says `asyncio.Transport`
+    loop: asyncio.AbstractEventLoop
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class GuardedProtocol(HttpToolsProtocol):
         limits: Limits,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.limits = limits
+        self.limits, self.write_seconds = limits, limits.write_seconds
         self.url = b""
         self._refusal = refusals.MALFORMED
         self._deaf = False  # nothing more is read: what follows was refused
@@ -65,7 +66,6 @@ class GuardedProtocol(HttpToolsProtocol):
         self._size = 0  # bytes of the message that is arriving; 0 between messages
         self._due: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._unsent: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Guard the new connection, or turn it away when there are too many."""
@@ -83,9 +83,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of every timer."""
-        for timer in (self._timer, self._unsent):
-            if timer is not None:
-                timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         self.transport.lost()
         super().connection_lost(exc)
 
@@ -116,18 +115,6 @@ class GuardedProtocol(HttpToolsProtocol):
             return None
         self.cycle.keep_alive = False
         return True
-
-    def pause_writing(self) -> None:
-        """The client does not keep up with its answer: it has this long to catch up."""
-        super().pause_writing()
-        self._unsent = self.loop.call_later(self.limits.write_seconds, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        """The client caught up."""
-        super().resume_writing()
-        if self._unsent is not None:
-            self._unsent.cancel()
-            self._unsent = None
 
     def on_headers_complete(self) -> None:
         """Check the head before a request is made of it."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from starlette.requests import Request
 
@@ -11,8 +13,22 @@ from fx_assets.specs.schema import Frequency, PairSpec
 from serving.problems import ProblemError
 from serving.registry import Registry
 from serving.rendering import Served
-from serving.snapshot import default_model
+from serving.snapshot import model_of
 from serving.validation import parse_instant
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Of a parameter that is a whole number from 1 on."""
+
+    default: int
+    most: int
+    told: str = "At most so many"
+
+
+DOCUMENTS: Final = Bounds(50, 500)
+ROWS: Final = Bounds(250, 5_000)
+HORIZON: Final = Bounds(1, 1_000, "Bars ahead")
 
 
 def parameters(request: Request, *names: str) -> dict[str, str]:
@@ -51,12 +67,17 @@ def frequency_of(spec: PairSpec, asked: Mapping[str, str]) -> Frequency:
 
 def chosen(registry: Registry, served: Mapping[str, Served], model: str | None) -> Served:
     """The document of the model asked for, by default the champion's. Raises `ProblemError` 404."""
-    wanted = default_model(served) if model is None else model
+    wanted = model_of(served, model)
     if wanted is not None and wanted in served:
         return served[wanted]
     known_model(registry, model)
+    raise no_forecast(served)
+
+
+def no_forecast(served: Mapping[str, Served]) -> ProblemError:
+    """404 that names the models which have a forecast."""
     detail = "There is no such forecast of this pair (yet); models lists those that have one."
-    raise ProblemError(404, "no_forecast", detail, models=sorted(served))
+    return ProblemError(404, "no_forecast", detail, models=sorted(served))
 
 
 def known_model(registry: Registry, model: str | None) -> None:
@@ -65,13 +86,13 @@ def known_model(registry: Registry, model: str | None) -> None:
         raise ProblemError(404, "unknown_model", "There is no such model; /v1/models lists them.")
 
 
-def whole_number(asked: Mapping[str, str], name: str, default: int, most: int) -> int:
-    """A parameter from 1 to `most`. Raises `ProblemError` 422."""
+def whole_number(asked: Mapping[str, str], name: str, bounds: Bounds) -> int:
+    """A parameter from 1 to the most it may be. Raises `ProblemError` 422."""
     text = asked.get(name)
     if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 6 and 1 <= int(text) <= most):
-        raise ProblemError(422, "invalid_request", f"{name}: expected a whole number from 1 to {most:,}.")
+        return bounds.default
+    if not (text.isascii() and text.isdigit() and len(text) <= 6 and 1 <= int(text) <= bounds.most):
+        raise ProblemError(422, "invalid_request", f"{name}: expected a whole number from 1 to {bounds.most:,}.")
     return int(text)
 
 

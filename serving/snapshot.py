@@ -29,6 +29,7 @@ from fx_assets.forecasting.targets import KindOfPrice
 from fx_assets.storage.errors import NoData, StorageError
 from fx_assets.storage.lake import Lake, StoredFile
 from fx_assets.storage.lake import Snapshot as TableSnapshot
+from serving.problems import ProblemError
 from serving.rendering import Served
 
 log = logging.getLogger("serving")
@@ -99,6 +100,12 @@ class Snapshot:
         certificates = _certificates(self.certificates, pair, keys, when)
         return {item.model_id: Served(_evaluated(item, evaluations, certificates)) for item in found}
 
+    def rows(self, pair: str) -> pa.Table | None:
+        """All that was ever published of the pair; None where nothing was. Reads files; raises `UNREADABLE`."""
+        if self.forecasts is None or pair not in self.forecasts.pairs():
+            return None
+        return self.forecasts.read(pair)
+
     def published(self, pair: str, after: int) -> list[Published]:
         """The pair's documents of every commit after file `after` of the table, in order. Raises `UNREADABLE`."""
         if self.forecasts is None:
@@ -109,6 +116,18 @@ class Snapshot:
             for place, document in enumerate(documents(rows)):
                 found.append(Published((number, place), _evaluated(document, evaluations, certificates)))
         return found
+
+
+def model_of(served: Mapping[str, Served], asked: str | None) -> str | None:
+    """The model asked for; where none is, the one served by default."""
+    return default_model(served) if asked is None else asked
+
+
+def lake_unreadable(what: str) -> ProblemError:
+    """503 for `what` (such as "the bars"), to be raised from the error that the log gets here."""
+    log.exception("%s cannot be read", what)
+    detail = "The lake cannot be read at the moment. The latest forecasts are still served."
+    return ProblemError(503, "lake_unreadable", detail, headers={"retry-after": "5"})
 
 
 def default_model(served: Mapping[str, Served]) -> str | None:

@@ -10,10 +10,10 @@ from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from serving.closing import Closing
+from serving.closing import CatchUp, Closing
 
 
-class GuardedWebSocket(WebSocketsSansIOProtocol):
+class GuardedWebSocket(CatchUp, WebSocketsSansIOProtocol):
     """uvicorn's protocol, with an end for writes that stay blocked; its pings find clients that are gone."""
 
     transport: Any  # a `Closing`; uvicorn says `asyncio.Transport`
@@ -29,7 +29,6 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.write_seconds = write_seconds
-        self._unsent: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Guard the connection that an HTTP request opened."""
@@ -37,20 +36,6 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         super().connection_made(cast(asyncio.Transport, closing))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of every timer."""
-        if self._unsent is not None:
-            self._unsent.cancel()
+        """Let go of the transport too."""
         self.transport.lost()
         super().connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        """The client does not keep up: it has this long to catch up."""
-        super().pause_writing()
-        self._unsent = self.loop.call_later(self.write_seconds, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        """The client caught up."""
-        super().resume_writing()
-        if self._unsent is not None:
-            self._unsent.cancel()
-            self._unsent = None

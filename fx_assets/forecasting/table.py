@@ -91,6 +91,12 @@ def issue_key(document: ForecastDocument) -> dict[str, Any]:
     return {name: getattr(document.lineage if name == "run_id" else document, name) for name in ISSUE_KEY}
 
 
+def issue_keys(table: pa.Table) -> list[dict[str, Any]]:
+    """What tells the documents in `table` apart, once for each."""
+    found: list[dict[str, Any]] = table.group_by(list(ISSUE_KEY)).aggregate([]).to_pylist()
+    return found
+
+
 def identified(document: ForecastDocument) -> ForecastDocument:
     """The published document with its `forecast_id`."""
     return document.model_copy(update={"forecast_id": forecast_id(issue_key(document))})
@@ -113,11 +119,10 @@ def latest(
     if as_of is not None:
         table = table.filter(pc.less_equal(table.column("issued_at"), pa.scalar(as_of, type=_UTC)))
     # A head is chosen from small keys first: histories are long, and decoding their rows is slow.
-    keys = table.group_by(list(ISSUE_KEY)).aggregate([]).to_pylist()
     heads: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for key in keys:
+    for key in issue_keys(table):
         name = (key["pair"], key["model_id"], key["frequency"])
-        if name not in heads or _rank(key) > _rank(heads[name]):
+        if name not in heads or rank(key) > rank(heads[name]):
             heads[name] = key
     return [documents(rows_of(table, heads[name]))[0] for name in sorted(heads)]
 
@@ -127,12 +132,13 @@ def newest(found: Iterable[ForecastDocument]) -> list[ForecastDocument]:
     heads: dict[tuple[str, str, str], ForecastDocument] = {}
     for document in found:
         name = (document.pair, document.model_id, document.frequency)
-        if name not in heads or _rank(issue_key(document)) > _rank(issue_key(heads[name])):
+        if name not in heads or rank(issue_key(document)) > rank(issue_key(heads[name])):
             heads[name] = document
     return [heads[name] for name in sorted(heads)]
 
 
-def _rank(key: Mapping[str, Any]) -> tuple[Any, ...]:
+def rank(key: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What orders the documents of one pair, model and frequency by their keys: the head has the greatest."""
     return key["origin"], key["issued_at"], key["model_version"], key["run_id"]
 
 

@@ -75,7 +75,7 @@ class Snapshot:
 
     def committed(self, after: int, pair: str) -> list[tuple[int, pa.Table]]:
         """Number and rows of each file of the pair with a number over `after`, in order of commit."""
-        found = sorted(file for file in self._files if file.pair == pair and file.sequence > after)
+        found = (file for file in self._files if file.pair == pair and file.sequence > after)
         return [(file.sequence, self._rows([file], None)) for file in found]
 
     def state(self, pair: str, *, asset: str | None = None) -> State | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import logging
 from datetime import UTC, datetime
@@ -23,12 +24,25 @@ class DoorError(OSError):
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach `host`, an address or a name; no name but localhost is trusted to be."""
-    if host in _LOCAL_NAMES:
-        return True
+    address = _address(host)
+    return host in _LOCAL_NAMES if address is None else address.is_loopback
+
+
+@functools.lru_cache(maxsize=64)
+def is_public(host: str) -> bool:
+    """Whether `host`, the end of a connection as a server gives it, is an address that others can reach.
+
+    A path of a socket is none, nor a name as tests give it.
+    """
+    address = _address(host)
+    return address is not None and not address.is_loopback
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return None
 
 
 def check_door(settings: Settings) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import ipaddress
 from collections.abc import Awaitable, Iterable
 from typing import Final
 
@@ -13,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fx_assets.storage import keys
 from serving.access.answers import FORBIDDEN, KEYS_UNAVAILABLE, UNAUTHORIZED, Refusal, end, rate_limited, refuse
+from serving.access.door import is_public
 from serving.access.keyring import HeldKey, KeyRing, KeysUnavailable
 from serving.dashboard.files import is_open
 
@@ -43,15 +42,7 @@ def reached_locally(scope: Scope) -> bool:
     The settings may say loopback while another server than ours (`uvicorn serving.app:app --host ...`) listens on more.
     """
     server = scope.get("server")
-    return server is None or not _is_public(server[0])
-
-
-@functools.lru_cache(maxsize=64)
-def _is_public(host: str) -> bool:
-    try:
-        return not ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a path of a socket, or a name that tests give
-        return False
+    return server is None or not is_public(server[0])
 
 
 def permit(scope: Scope, wanted: keys.Scope) -> None:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from serving.dashboard.files import PREFIX, StaticFile, site
+from serving.negotiation import weighted
 from serving.problems import ProblemError
 from serving.rendering import matches
 
@@ -70,15 +71,5 @@ def answer(page: StaticFile, request: Request) -> Response:
 
 def takes_gzip(accept_encoding: str) -> bool:
     """Whether an `Accept-Encoding` header allows gzip (RFC 9110 12.5.3): named, or by `*`, with a weight over 0."""
-    weights: dict[str, float] = {}
-    for item in accept_encoding.split(","):
-        coding, *parameters = (part.strip().lower() for part in item.split(";"))
-        weight = 1.0
-        for parameter in parameters:
-            if parameter.startswith("q="):
-                try:
-                    weight = float(parameter[2:])
-                except ValueError:
-                    weight = 0.0
-        weights[coding] = weight
+    weights = dict(weighted(accept_encoding))
     return weights.get("gzip", weights.get("*", 0.0)) > 0

@@ -12,14 +12,12 @@ from fx_assets.storage.two_times import current_rows
 from serving.dependencies import LakeDep, RegistryDep
 from serving.openapi import problems, query
 from serving.problems import ProblemError
-from serving.queries import frequency_of, pair_of, parameters, whole_number
+from serving.queries import ROWS, frequency_of, pair_of, parameters, whole_number
 from serving.rendering import json_response
 from serving.schemas import Bars
-from serving.snapshot import UNREADABLE, LiveSnapshot, log
+from serving.snapshot import UNREADABLE, LiveSnapshot, lake_unreadable
 
 router = APIRouter(prefix="/v1/bars", tags=["bars"])
-
-MOST_BARS = 5_000
 
 
 @router.get(
@@ -27,21 +25,19 @@ MOST_BARS = 5_000
     summary="The newest closes of a pair, oldest first",
     response_model=Bars,
     responses=problems(404, 422),
-    openapi_extra={"parameters": query("frequency", limit="bars")},
+    openapi_extra={"parameters": query("frequency", limit=ROWS)},
 )
 async def bars(request: Request, pair: str, lake: LakeDep, registry: RegistryDep) -> Response:
     """`time` and `end` of each bar in UTC; `close` in quote currency. Corrected bars replace theirs."""
     asked = parameters(request, "frequency", "limit")
     frequency = frequency_of(pair_of(registry, pair), asked)
-    limit = whole_number(asked, "limit", 250, MOST_BARS)
+    limit = whole_number(asked, "limit", ROWS)
     try:
         rows = await run_in_threadpool(_newest, lake, bars_table(frequency), pair, limit)
     except NoData as error:
         raise ProblemError(404, "no_data", "The lake has no bars of this pair yet.") from error
     except UNREADABLE as error:
-        log.exception("bars cannot be read")
-        detail = "The lake cannot be read at the moment. Forecasts are still served."
-        raise ProblemError(503, "lake_unreadable", detail, headers={"retry-after": "5"}) from error
+        raise lake_unreadable("bars") from error
     return json_response({"pair": pair, "frequency": frequency, "bars": rows}, cache_control="no-cache")
 
 

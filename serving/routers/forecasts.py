@@ -21,18 +21,29 @@ from serving.hot import response
 from serving.negotiation import CSV
 from serving.openapi import body, conditions, forms, problems, query
 from serving.problems import ProblemError
-from serving.queries import chosen, frequency_of, instant, known_model, pair_of, parameters, whole_number
+from serving.queries import (
+    DOCUMENTS,
+    HORIZON,
+    ROWS,
+    chosen,
+    frequency_of,
+    instant,
+    known_model,
+    no_forecast,
+    pair_of,
+    parameters,
+    whole_number,
+)
 from serving.rendering import MEDIA_TYPES, Rendered, documents_csv, json_response
 from serving.schemas import BATCH, Batch, Outcomes, Published
-from serving.snapshot import UNREADABLE, LiveSnapshot, default_model, log
+from serving.snapshot import UNREADABLE, LiveSnapshot, lake_unreadable, model_of
 from serving.validation import batch_request, read_json
 
 router = APIRouter(prefix="/v1/forecasts", tags=["forecasts"])
 batch = APIRouter(prefix="/v1", tags=["forecasts"])
 
 T = TypeVar("T")
-MOST_DOCUMENTS = 500
-_FOR_EVER = b"private, max-age=31536000, immutable"
+_FOR_EVER = "private, max-age=31536000, immutable"
 
 
 @router.get(
@@ -68,7 +79,7 @@ async def latest(request: Request, pair: str, lake: LakeDep, registry: RegistryD
     summary="Earlier forecasts of a pair, newest first",
     response_model=Published,
     responses={**forms(cached=False), **problems(404, 422)},
-    openapi_extra={"parameters": query("model", "frequency", "from", "to", "cursor", limit="forecasts")},
+    openapi_extra={"parameters": query("model", "frequency", "from", "to", "cursor", limit=DOCUMENTS)},
 )
 @router.head("/{pair}", include_in_schema=False)
 async def published(request: Request, pair: str, lake: LakeDep, registry: RegistryDep) -> Response:
@@ -80,22 +91,17 @@ async def published(request: Request, pair: str, lake: LakeDep, registry: Regist
     spec = pair_of(registry, pair)
     frequency = frequency_of(spec, asked)
     model = _model(registry, lake, pair, frequency, asked)
-    limit = whole_number(asked, "limit", 50, MOST_DOCUMENTS)
-    first, until, forecasts = instant(asked, "from"), instant(asked, "to"), lake.current.forecasts
-    if forecasts is None or pair not in forecasts.pairs():
-        found = history.Page([], None)
-    else:
-        found = await _read(
-            lambda: history.page(
-                forecasts.read(pair),
-                model,
-                frequency,
-                limit=limit,
-                first=first,
-                until=until,
-                cursor=asked.get("cursor"),
-            )
-        )
+    limit = whole_number(asked, "limit", DOCUMENTS)
+    first, until, snapshot = instant(asked, "from"), instant(asked, "to"), lake.current
+
+    def read() -> history.Page:
+        rows = snapshot.rows(pair)
+        if rows is None:
+            return history.Page([], None)
+        cursor = asked.get("cursor")
+        return history.page(rows, model, frequency, limit=limit, first=first, until=until, cursor=cursor)
+
+    found = await _read(read)
     headers = {"cache-control": "no-cache", "vary": "accept"}
     if found.following is not None:
         following = urlencode({**asked, "cursor": found.following})
@@ -119,14 +125,17 @@ async def version(request: Request, pair: str, forecast_id: str, lake: LakeDep, 
     """The document of that `forecast_id`, with `stale` and the verdict as they were when it was issued."""
     parameters(request)
     pair_of(registry, pair)
-    forecasts = lake.current.forecasts
-    found: ForecastDocument | None = None
-    if forecasts is not None and pair in forecasts.pairs():
-        found = await _read(lambda: history.version(forecasts.read(pair), forecast_id))
+    snapshot = lake.current
+
+    def read() -> ForecastDocument | None:
+        rows = snapshot.rows(pair)
+        return None if rows is None else history.version(rows, forecast_id)
+
+    found = await _read(read)
     if found is None:
         raise ProblemError(404, "unknown_forecast", "No forecast of this pair has that id.")
     made = response(Rendered(found, found.issued_at), request.scope, time.time())
-    made.headers["cache-control"] = _FOR_EVER.decode()
+    made.headers["cache-control"] = _FOR_EVER
     return made
 
 
@@ -135,7 +144,7 @@ async def version(request: Request, pair: str, forecast_id: str, lake: LakeDep, 
     summary="Forecasts that came due, beside the prices that came",
     response_model=Outcomes,
     responses=problems(404, 422),
-    openapi_extra={"parameters": query("model", "frequency", "horizon", limit="outcomes")},
+    openapi_extra={"parameters": query("model", "frequency", horizon=HORIZON, limit=ROWS)},
 )
 async def outcomes(request: Request, pair: str, lake: LakeDep, registry: RegistryDep) -> Response:
     """The newest `limit` forecasts `horizon` bars ahead whose price has come, oldest first.
@@ -146,20 +155,18 @@ async def outcomes(request: Request, pair: str, lake: LakeDep, registry: Registr
     spec = pair_of(registry, pair)
     frequency = frequency_of(spec, asked)
     model = _model(registry, lake, pair, frequency, asked)
-    horizon, limit = whole_number(asked, "horizon", 1, 1_000), whole_number(asked, "limit", 250, 5_000)
-    forecasts, rows = lake.current.forecasts, []
-    if forecasts is not None and pair in forecasts.pairs():
-        rows = await _read(
-            lambda: history.outcomes(
-                forecasts.read(pair),
-                lake.lake.read(bars_table(frequency), pair),
-                model,
-                frequency,
-                horizon=horizon,
-                limit=limit,
-            )
-        )
-    told = {"pair": pair, "model_id": model, "frequency": frequency, "horizon": horizon, "outcomes": rows}
+    horizon, limit = whole_number(asked, "horizon", HORIZON), whole_number(asked, "limit", ROWS)
+    snapshot = lake.current
+
+    def read() -> list[dict[str, Any]]:
+        rows = snapshot.rows(pair)
+        if rows is None:
+            return []
+        bars = lake.lake.read(bars_table(frequency), pair)
+        return history.outcomes(rows, bars, model, frequency, horizon=horizon, limit=limit)
+
+    found = await _read(read)
+    told = {"pair": pair, "model_id": model, "frequency": frequency, "horizon": horizon, "outcomes": found}
     return json_response(told, cache_control="no-cache")
 
 
@@ -178,7 +185,7 @@ async def batch_get(request: Request, lake: LakeDep, registry: RegistryDep) -> R
     for pair in asked.pairs:
         spec = pair_of(registry, pair)
         served = snapshot.of(pair, asked.frequency or spec.frequencies[0])
-        model = asked.model or default_model(served)
+        model = model_of(served, asked.model)
         if model is None or model not in served:
             known_model(registry, asked.model)
             missing.append(pair)
@@ -192,13 +199,11 @@ async def batch_get(request: Request, lake: LakeDep, registry: RegistryDep) -> R
 
 def _model(registry: Any, lake: LiveSnapshot, pair: str, frequency: str, asked: dict[str, str]) -> str:
     """The model asked for, by default the one that is served now. Raises `ProblemError` 404."""
-    model = asked.get("model")
-    known_model(registry, model)
+    known_model(registry, asked.get("model"))
     served = lake.current.of(pair, frequency)
-    found = model or default_model(served)
+    found = model_of(served, asked.get("model"))
     if found is None:
-        detail = "There is no such forecast of this pair (yet); models lists those that have one."
-        raise ProblemError(404, "no_forecast", detail, models=sorted(served))
+        raise no_forecast(served)
     return found
 
 
@@ -207,6 +212,4 @@ async def _read(what: Callable[..., T], *arguments: Any) -> T:
     try:
         return await run_in_threadpool(what, *arguments)
     except UNREADABLE as error:
-        log.exception("past forecasts cannot be read")
-        detail = "Past forecasts cannot be read at the moment; the latest ones are still served."
-        raise ProblemError(503, "lake_unreadable", detail, headers={"retry-after": "5"}) from error
+        raise lake_unreadable("past forecasts") from error

@@ -15,7 +15,7 @@ from serving.hub import Event, Hub, Place, Wanted, event_id, events_of, place_of
 from serving.openapi import problems, query
 from serving.queries import known_model, pair_of, parameters
 from serving.registry import Registry
-from serving.snapshot import LiveSnapshot, Snapshot, default_model
+from serving.snapshot import LiveSnapshot, Snapshot, model_of
 
 router = APIRouter(prefix="/v1/forecasts", tags=["stream"])
 
@@ -59,7 +59,7 @@ def newest(snapshot: Snapshot, registry: Registry, wanted: Wanted, now: datetime
         if wanted.pairs is not None and name not in wanted.pairs:
             continue
         served = snapshot.of(name, wanted.frequency or spec.frequencies[0])
-        model = wanted.model or default_model(served)
+        model = model_of(served, wanted.model)
         if model is not None and model in served:
             found.append(served[model].render(spec, now).json.content)
     return found
