@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,48 +31,58 @@ class Archive:
     def __init__(self) -> None:
         self._keys: dict[Path, tuple[Key, ...]] = {}
 
-    def entries(
-        self, forecasts: Snapshot, pair: str, *, model_id: str | None = None, frequency: str | None = None
-    ) -> list[Entry]:
-        """Every document of the pair, of a model and a frequency where given, in order of commit.
+    def of(self, forecasts: Snapshot | None, pair: str) -> Past:
+        """All of a pair, as of one version of the table; None where there is no table yet."""
+        return Past(self, forecasts, pair)
 
-        Reads what was added since the last time; raises `UNREADABLE`.
-        """
-        wanted = {name: value for name, value in (("model_id", model_id), ("frequency", frequency)) if value is not None}
-        found = []
-        for file in forecasts.files(pair):
-            keys = self._keys.get(file.path)
-            if keys is None:
-                rows = forecasts.read(pair, columns=ISSUE_KEY, files=[file])
-                keys = self._keys[file.path] = tuple(issue_keys(rows))
-            found += [Entry(key, file) for key in keys if all(key[name] == value for name, value in wanted.items())]
-        return found
+    def keys(self, forecasts: Snapshot, pair: str, file: StoredFile) -> tuple[Key, ...]:
+        """Of the documents in a file of the pair. Raises `UNREADABLE`."""
+        known = self._keys.get(file.path)
+        if known is None:
+            known = tuple(issue_keys(forecasts.read(pair, columns=ISSUE_KEY, files=[file])))
+            self._keys[file.path] = known
+        return known
 
-    def heads(
-        self, forecasts: Snapshot, pair: str, *, frequency: str | None = None, as_of: datetime | None = None
-    ) -> list[ForecastDocument]:
-        """As `forecasting.table.latest`, of one pair: only the documents it gives are read whole. `UNREADABLE`."""
+
+@dataclass(frozen=True)
+class Past:
+    """What was published of one pair. Its methods read files and raise `UNREADABLE`."""
+
+    archive: Archive
+    forecasts: Snapshot | None
+    pair: str
+
+    def entries(self, *, model_id: str | None = None, frequency: str | None = None) -> list[Entry]:
+        """Every document, of a model and a frequency where given, in order of commit."""
+        if self.forecasts is None:
+            return []
+        asked = (("model_id", model_id), ("frequency", frequency))
+        wanted = {name: value for name, value in asked if value is not None}
+        return [
+            Entry(key, file)
+            for file in self.forecasts.files(self.pair)
+            for key in self.archive.keys(self.forecasts, self.pair, file)
+            if all(key[name] == value for name, value in wanted.items())
+        ]
+
+    def heads(self, *, frequency: str | None = None, as_of: datetime | None = None) -> list[ForecastDocument]:
+        """As `forecasting.table.latest`: only the documents that it gives are read whole."""
         heads: dict[tuple[str, str], Entry] = {}
-        for entry in self.entries(forecasts, pair, frequency=frequency):
+        for entry in self.entries(frequency=frequency):
             name = (entry.key["model_id"], entry.key["frequency"])
             if as_of is not None and entry.key["issued_at"] > as_of:
                 continue
             if name not in heads or rank(entry.key) > rank(heads[name].key):
                 heads[name] = entry
-        return whole(forecasts, pair, [heads[name] for name in sorted(heads)])
+        return self.documents([heads[name] for name in sorted(heads)])
 
+    def documents(self, entries: Sequence[Entry]) -> list[ForecastDocument]:
+        """The documents themselves, in that order."""
+        rows = self.rows(entries) if entries else None
+        return [] if rows is None else [documents(rows_of(rows, entry.key))[0] for entry in entries]
 
-def whole(forecasts: Snapshot, pair: str, entries: Sequence[Entry]) -> list[ForecastDocument]:
-    """The documents themselves, in that order. Reads their files; raises `UNREADABLE`."""
-    if not entries:
-        return []
-    rows = rows_in(forecasts, pair, entries)
-    return [documents(rows_of(rows, entry.key))[0] for entry in entries]
-
-
-def rows_in(
-    forecasts: Snapshot, pair: str, entries: Iterable[Entry], columns: Collection[str] | None = None
-) -> pa.Table:
-    """All rows of the files that these documents are in. Raises `UNREADABLE`."""
-    files = list(dict.fromkeys(entry.file for entry in entries))
-    return forecasts.read(pair, columns=None if columns is None else list(columns), files=files)
+    def rows(self, entries: Iterable[Entry], columns: Sequence[str] | None = None) -> pa.Table:
+        """All rows of the files that these documents are in."""
+        assert self.forecasts is not None, "an entry came from somewhere"
+        files = list(dict.fromkeys(entry.file for entry in entries))
+        return self.forecasts.read(self.pair, columns=columns, files=files)

@@ -1,4 +1,4 @@
-"""What was published of a pair, page by page, and what came of it: pure functions on the lake's rows."""
+"""What was published of a pair, page by page, and what came of it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fx_assets.forecasting.document import ForecastDocument, forecast_id
-from fx_assets.forecasting.table import documents, identified, issue_keys, rank, rows_of
+from fx_assets.forecasting.table import identified, rank
 from fx_assets.storage.two_times import current_rows
+from serving.archive import Entry, Past
 from serving.problems import ProblemError
 
-Key = dict[str, Any]
+_CHOSEN_BY = ("model_id", "frequency", "h", "revision", "retrospective")
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Page:
 
 
 def page(
-    table: pa.Table,
+    past: Past,
     model_id: str,
     frequency: str,
     *,
@@ -41,64 +42,58 @@ def page(
     """Of each origin from `first` to before `until` (aware) the newest document of the model.
 
     `cursor` goes on after an earlier page; a document that is published meanwhile moves nothing. Raises `ProblemError`
-    422 for a cursor that no page gave.
+    422 for a cursor that no page gave, `UNREADABLE`.
     """
-    heads: dict[datetime, Key] = {}
-    for key in keys(table, model_id, frequency):
-        origin = key["origin"]
+    heads: dict[datetime, Entry] = {}
+    for entry in past.entries(model_id=model_id, frequency=frequency):
+        origin = entry.key["origin"]
         if (first is None or origin >= first) and (until is None or origin < until):
             known = heads.get(origin)
-            if known is None or rank(key) > rank(known):
-                heads[origin] = key
+            if known is None or rank(entry.key) > rank(known.key):
+                heads[origin] = entry
     origins = sorted(heads, reverse=True)
     if cursor is not None:
         after = _decoded(cursor)
         origins = [origin for origin in origins if origin < after]
     chosen = origins[:limit]
-    found = [identified(documents(rows_of(table, heads[origin]))[0]) for origin in chosen]
+    found = [identified(document) for document in past.documents([heads[origin] for origin in chosen])]
     return Page(found, _encoded(chosen[-1]) if len(origins) > limit else None)
 
 
-def version(table: pa.Table, name: str) -> ForecastDocument | None:
-    """The document of that `forecast_id`; None where there is none."""
+def version(past: Past, name: str) -> ForecastDocument | None:
+    """The document of that `forecast_id`; None where there is none. Raises `UNREADABLE`."""
     day = name[:8]
-    for key in keys(table):
-        if f"{key['origin'].astimezone(UTC):%Y%m%d}" == day and forecast_id(key) == name:
-            return identified(documents(rows_of(table, key))[0])
+    for entry in past.entries():
+        if f"{entry.key['origin'].astimezone(UTC):%Y%m%d}" == day and forecast_id(entry.key) == name:
+            return identified(past.documents([entry])[0])
     return None
 
 
 def outcomes(
-    forecasts: pa.Table, bars: pa.Table, model_id: str, frequency: str, *, horizon: int, limit: int
+    past: Past, bars: pa.Table, model_id: str, frequency: str, *, horizon: int, limit: int
 ) -> list[dict[str, Any]]:
     """The newest `limit` forecasts `horizon` bars ahead whose price has come, oldest first, each with it.
 
     Of each origin the first live one counts, and only if it was issued before its target was set. `bars`: every version
-    of each, of which the current one is taken.
+    of each, of which the current one is taken. Raises `UNREADABLE`.
     """
-    kept = pc.and_(pc.equal(forecasts.column("model_id"), model_id), pc.equal(forecasts.column("frequency"), frequency))
-    kept = pc.and_(kept, pc.equal(forecasts.column("h"), horizon))
-    kept = pc.and_(
-        kept, pc.and_(pc.equal(forecasts.column("revision"), "live"), pc.invert(forecasts.column("retrospective")))
-    )
-    rows = forecasts.filter(kept).sort_by([("origin", "ascending"), ("issued_at", "ascending")])
-    prices = _prices(bars, frequency)
+    entries = past.entries(model_id=model_id, frequency=frequency)
     wanted = "target_date" if frequency in ("1d", "1w") else "target_time"
+    columns = dict.fromkeys(
+        (*_CHOSEN_BY, "origin", "issued_at", "target_time", wanted, "median", "levels", "quantiles")
+    )
+    told = past.rows(entries, list(columns))
+    kept = pc.and_(pc.equal(told.column("model_id"), model_id), pc.equal(told.column("frequency"), frequency))
+    kept = pc.and_(kept, pc.equal(told.column("h"), horizon))
+    kept = pc.and_(kept, pc.and_(pc.equal(told.column("revision"), "live"), pc.invert(told.column("retrospective"))))
+    rows = told.filter(kept).sort_by([("origin", "ascending"), ("issued_at", "ascending")])
+    prices = _prices(bars, frequency)
     found: dict[datetime, dict[str, Any]] = {}
-    columns = ["origin", "issued_at", "target_time", wanted, "median", "levels", "quantiles"]
-    for row in rows.select(list(dict.fromkeys(columns))).to_pylist():
+    for row in rows.to_pylist():
         close = prices.get(row[wanted])
         if close is not None and row["origin"] not in found:
             found[row["origin"]] = _outcome(row, close)
     return list(found.values())[-limit:]
-
-
-def keys(table: pa.Table, model_id: str | None = None, frequency: str | None = None) -> list[Key]:
-    """What tells the documents of `table` apart, one of each."""
-    for name, value in (("model_id", model_id), ("frequency", frequency)):
-        if value is not None:
-            table = table.filter(pc.equal(table.column(name), value))
-    return issue_keys(table)
 
 
 def _outcome(row: dict[str, Any], close: float) -> dict[str, Any]:

@@ -24,11 +24,12 @@ from fx_assets.forecasting.champion import served_by_default
 from fx_assets.forecasting.document import ForecastDocument, with_evaluation
 from fx_assets.forecasting.ranges import table_name
 from fx_assets.forecasting.scores import ScoreKey, summaries
-from fx_assets.forecasting.table import documents, identified, latest, newest
+from fx_assets.forecasting.table import documents, identified
 from fx_assets.forecasting.targets import KindOfPrice
 from fx_assets.storage.errors import NoData, StorageError
 from fx_assets.storage.lake import Lake, StoredFile
 from fx_assets.storage.lake import Snapshot as TableSnapshot
+from serving.archive import Archive, Past
 from serving.problems import ProblemError
 from serving.rendering import Served
 
@@ -87,24 +88,13 @@ class Snapshot:
         found = self.pairs.get(pair)
         return {} if found is None else {model: item for (at, model), item in found.served.items() if at == frequency}
 
-    def as_of(self, pair: str, frequency: str, when: datetime) -> dict[str, Served]:
+    def as_of(self, past: Past, frequency: str, when: datetime) -> dict[str, Served]:
         """As `of`, but what was served at `when` (aware). Reads files; raises `UNREADABLE` where it cannot."""
-        if self.forecasts is None:
-            return {}
-        try:
-            found = latest(self.forecasts.read(pair), frequency=frequency, as_of=when)
-        except NoData:
-            return {}
+        found, pair = past.heads(frequency=frequency, as_of=when), past.pair
         keys = {_key(item) for item in found}
         evaluations = _summaries(self.scores, pair, keys)
         certificates = _certificates(self.certificates, pair, keys, when)
         return {item.model_id: Served(_evaluated(item, evaluations, certificates)) for item in found}
-
-    def rows(self, pair: str) -> pa.Table | None:
-        """All that was ever published of the pair; None where nothing was. Reads files; raises `UNREADABLE`."""
-        if self.forecasts is None or pair not in self.forecasts.pairs():
-            return None
-        return self.forecasts.read(pair)
 
     def published(self, pair: str, after: int) -> list[Published]:
         """The pair's documents of every commit after file `after` of the table, in order. Raises `UNREADABLE`."""
@@ -141,6 +131,7 @@ class LiveSnapshot:
 
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
+        self.archive = Archive()
         self.current = Snapshot()
         self.problems: tuple[str, ...] = ()
         self.on_published: Callable[[list[Published]], None] | None = None
@@ -155,6 +146,10 @@ class LiveSnapshot:
         while True:
             await asyncio.sleep(seconds)
             await asyncio.to_thread(self.refresh)
+
+    def past(self, pair: str) -> Past:
+        """What was published of a pair, as of the picture that is served."""
+        return self.archive.of(self.current.forecasts, pair)
 
     def kind_of_price(self, table: str, pair: str) -> KindOfPrice:
         """Whether the pair's prices are fixings or bars, as its last bar says; read once, since it does not change.
@@ -261,7 +256,10 @@ class LiveSnapshot:
         if last is not None and same_forecasts and (last.score_files, last.certificate_files) == joined:
             return last
         try:
-            documents = _heads(pair, forecasts, forecast_files, last)
+            if last is not None and same_forecasts:
+                documents = last.documents
+            else:
+                documents = {(item.frequency, item.model_id): item for item in self.archive.of(forecasts, pair).heads()}
         except UNREADABLE as error:
             _note(problems, f"{FORECASTS} of {pair}", error)
             return None
@@ -288,20 +286,6 @@ class LiveSnapshot:
             measured,
             certificate_files,
         )
-
-
-def _heads(
-    pair: str, forecasts: TableSnapshot, files: tuple[StoredFile, ...], last: PairForecasts | None
-) -> Mapping[tuple[str, str], ForecastDocument]:
-    """The newest document of each (frequency, model_id); only what was added since `last` is read. `UNREADABLE`."""
-    known = () if last is None else last.forecast_files
-    if last is not None and known == files:
-        return last.documents
-    if last is None or not known or files[: len(known)] != known:
-        found = latest(forecasts.read(pair))
-    else:
-        found = newest([*last.documents.values(), *documents(forecasts.read_newest(pair, len(files) - len(known)))])
-    return {(item.frequency, item.model_id): item for item in found}
 
 
 def _same_files(first: TableSnapshot, second: TableSnapshot) -> bool:

@@ -127,16 +127,6 @@ def latest(
     return [documents(rows_of(table, heads[name]))[0] for name in sorted(heads)]
 
 
-def newest(found: Iterable[ForecastDocument]) -> list[ForecastDocument]:
-    """As `latest`, of documents: the head of each pair, model and frequency."""
-    heads: dict[tuple[str, str, str], ForecastDocument] = {}
-    for document in found:
-        name = (document.pair, document.model_id, document.frequency)
-        if name not in heads or rank(issue_key(document)) > rank(issue_key(heads[name])):
-            heads[name] = document
-    return [heads[name] for name in sorted(heads)]
-
-
 def rank(key: Mapping[str, Any]) -> tuple[Any, ...]:
     """What orders the documents of one pair, model and frequency by their keys: the head has the greatest."""
     return key["origin"], key["issued_at"], key["model_version"], key["run_id"]

@@ -49,21 +49,27 @@ class Snapshot:
         return block_hashes([(f.block, f.path) for f in self._files if f.pair == pair and f.block is not None])
 
     def read(
-        self, pair: str, *, columns: Sequence[str] | None = None, blocks: Collection[str] | None = None
+        self,
+        pair: str,
+        *,
+        columns: Sequence[str] | None = None,
+        blocks: Collection[str] | None = None,
+        files: Collection[StoredFile] | None = None,
     ) -> pa.Table:
-        """Rows of the pair, in order of commit or of the names of their blocks. Errors as `Lake.read`."""
+        """Rows of the pair, in order of commit or of the names of their blocks. Errors as `Lake.read`.
+
+        `files` leaves the rows of these, as `files` gives them.
+        """
         if pair not in {file.pair for file in self._files}:
             raise NoData(self.table, pair)
-        files = self._row_files(pair)
+        found = self._row_files(pair)
         if blocks is not None:
             self._check_blocks(blocks)
-            files = [file for file in files if file.block in blocks]
-        return self._rows(files, columns)
-
-    def read_newest(self, pair: str, count: int) -> pa.Table:
-        """Rows of the `count` files of the pair that were committed last, in order; of a table without blocks."""
-        files = [file for file in self._files if file.pair == pair]
-        return self._rows(files[max(0, len(files) - count) :], None)
+            found = [file for file in found if file.block in blocks]
+        if files is not None:
+            wanted = {file.path for file in files}
+            found = [file for file in found if self._folder / file.path in wanted]
+        return self._rows(found, columns)
 
     def read_all(self, *, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows of all pairs, pair by pair; no rows where the table is empty."""

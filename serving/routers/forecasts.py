@@ -69,7 +69,7 @@ async def latest(request: Request, pair: str, lake: LakeDep, registry: RegistryD
         served = snapshot.of(pair, frequency)
     else:
         now = min(now, past)
-        served = await _read(snapshot.as_of, pair, frequency, now)
+        served = await _read(snapshot.as_of, lake.past(pair), frequency, now)
     rendered = chosen(registry, served, asked.get("model")).render(spec, now)
     return response(rendered, request.scope, time.time())
 
@@ -92,16 +92,11 @@ async def published(request: Request, pair: str, lake: LakeDep, registry: Regist
     frequency = frequency_of(spec, asked)
     model = _model(registry, lake, pair, frequency, asked)
     limit = whole_number(asked, "limit", DOCUMENTS)
-    first, until, snapshot = instant(asked, "from"), instant(asked, "to"), lake.current
-
-    def read() -> history.Page:
-        rows = snapshot.rows(pair)
-        if rows is None:
-            return history.Page([], None)
-        cursor = asked.get("cursor")
-        return history.page(rows, model, frequency, limit=limit, first=first, until=until, cursor=cursor)
-
-    found = await _read(read)
+    first, until = instant(asked, "from"), instant(asked, "to")
+    past, cursor = lake.past(pair), asked.get("cursor")
+    found = await _read(
+        lambda: history.page(past, model, frequency, limit=limit, first=first, until=until, cursor=cursor)
+    )
     headers = {"cache-control": "no-cache", "vary": "accept"}
     if found.following is not None:
         following = urlencode({**asked, "cursor": found.following})
@@ -125,13 +120,7 @@ async def version(request: Request, pair: str, forecast_id: str, lake: LakeDep, 
     """The document of that `forecast_id`, with `stale` and the verdict as they were when it was issued."""
     parameters(request)
     pair_of(registry, pair)
-    snapshot = lake.current
-
-    def read() -> ForecastDocument | None:
-        rows = snapshot.rows(pair)
-        return None if rows is None else history.version(rows, forecast_id)
-
-    found = await _read(read)
+    found = await _read(history.version, lake.past(pair), forecast_id)
     if found is None:
         raise ProblemError(404, "unknown_forecast", "No forecast of this pair has that id.")
     made = response(Rendered(found, found.issued_at), request.scope, time.time())
@@ -156,14 +145,13 @@ async def outcomes(request: Request, pair: str, lake: LakeDep, registry: Registr
     frequency = frequency_of(spec, asked)
     model = _model(registry, lake, pair, frequency, asked)
     horizon, limit = whole_number(asked, "horizon", HORIZON), whole_number(asked, "limit", ROWS)
-    snapshot = lake.current
+    past = lake.past(pair)
 
     def read() -> list[dict[str, Any]]:
-        rows = snapshot.rows(pair)
-        if rows is None:
+        if not past.entries(model_id=model, frequency=frequency):
             return []
         bars = lake.lake.read(bars_table(frequency), pair)
-        return history.outcomes(rows, bars, model, frequency, horizon=horizon, limit=limit)
+        return history.outcomes(past, bars, model, frequency, horizon=horizon, limit=limit)
 
     found = await _read(read)
     told = {"pair": pair, "model_id": model, "frequency": frequency, "horizon": horizon, "outcomes": found}

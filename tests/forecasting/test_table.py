@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from fx_assets.forecasting.document import ForecastDocument
-from fx_assets.forecasting.table import FORECAST_SCHEMA, documents, latest, newest, to_table
+from fx_assets.forecasting.table import FORECAST_SCHEMA, documents, latest, to_table
 from fx_assets.storage.lake import Lake
 from fx_assets.storage.records import State
 from fx_assets.storage.table_hashing import table_hash
@@ -69,7 +69,6 @@ def test_the_head_is_the_newest_origin_then_the_newest_issue(rows: pa.Table) -> 
     assert latest(rows, model_id="walk") == [walk]
     assert latest(rows, model_id="absent") == []
     assert latest(rows, frequency="1d") == [other, walk]
-    assert newest(documents(rows)) == newest(reversed(documents(rows))) == [other, walk]
 
 
 @pytest.mark.parametrize(("hours", "issued_hours"), [(-1, None), (0, 0), (1, 1), (1.5, 1), (2, 2), (3, 3), (5, 3)])

@@ -6,10 +6,12 @@ import shutil
 import threading
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fx_assets.storage.lake import Lake
+from fx_assets.storage.snapshot import Snapshot as TableSnapshot
 from serving.snapshot import FORECASTS, LiveSnapshot
 from tests.serving.conftest import SECOND_NIGHT
 from tests.support.running_api import Api, running
@@ -74,6 +76,28 @@ def test_only_what_was_added_is_read_and_an_older_head_is_no_step_back(client: A
     found = live.current.pairs["EURUSD"].documents
     assert found[("1d", "solo")].issued_at == SECOND_NIGHT + timedelta(hours=1)
     assert found[("1d", "random_walk")].issued_at == SECOND_NIGHT, "a replay of an older origin"
+
+
+def test_a_file_of_the_lake_is_read_whole_only_for_a_document_that_is_asked_for(client: Api, tiny: TinyLake) -> None:
+    for hour in range(1, 4):
+        tiny.forecast("solo", "EURUSD", issued_at=SECOND_NIGHT + timedelta(hours=hour))
+    client.refresh()
+    asked: list[int] = []
+    read = TableSnapshot.read
+
+    def noted(self: TableSnapshot, pair: str, **options: Any) -> Any:
+        if self.table == FORECASTS:
+            asked.append(len(options["files"]))
+        return read(self, pair, **options)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(TableSnapshot, "read", noted)
+        page = client.get("/v1/forecasts/EURUSD", params={"model": "solo", "limit": 1}).json()
+        assert page["forecasts"][0]["issued_at"] == "2026-10-31T00:30:00Z"
+        assert asked == [1]
+        past = client.get("/v1/forecasts/EURUSD/latest", params={"as_of": SECOND_NIGHT.isoformat()})
+        assert past.json()["issued_at"] == SECOND_NIGHT.isoformat().replace("+00:00", "Z")
+        assert asked[1:] == [2], "one head for each of two models"
 
 
 def test_at_a_fresh_start_a_corrupt_pair_is_missing_and_the_others_are_served(tiny: TinyLake) -> None:

@@ -115,8 +115,13 @@ def served(tiny: TinyLake) -> Iterator[tuple[str, psutil.Process]]:
 
 
 def held(parent: psutil.Process) -> list[tuple[float, int]]:
-    """MiB and descriptors of each worker."""
-    return [(child.memory_info().rss / 2**20, child.num_fds()) for child in parent.children()]
+    """MiB and descriptors that each worker keeps: the fewest of several looks, since reading the log opens many."""
+    looks: dict[int, list[tuple[float, int]]] = {}
+    for _ in range(10):
+        for child in parent.children():
+            looks.setdefault(child.pid, []).append((child.memory_info().rss / 2**20, child.num_fds()))
+        time.sleep(0.05)
+    return [(min(mib for mib, _ in found), min(files for _, files in found)) for found in looks.values()]
 
 
 def soak(tiny: TinyLake, seconds: float) -> Load:
