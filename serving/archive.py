@@ -35,13 +35,13 @@ class Archive:
         """All of a pair, as of one version of the table; None where there is no table yet."""
         return Past(self, forecasts, pair)
 
-    def keys(self, forecasts: Snapshot, pair: str, file: StoredFile) -> tuple[Key, ...]:
-        """Of the documents in a file of the pair. Raises `UNREADABLE`."""
-        known = self._keys.get(file.path)
-        if known is None:
-            known = tuple(issue_keys(forecasts.read(pair, columns=ISSUE_KEY, files=[file])))
-            self._keys[file.path] = known
-        return known
+    def entries(self, forecasts: Snapshot, pair: str) -> list[Entry]:
+        """Every document of the pair, in order of commit. Raises `UNREADABLE`."""
+        files = forecasts.files(pair)
+        unknown = {file for file in files if file.path not in self._keys}
+        for file, rows in forecasts.read_each(pair, unknown, columns=ISSUE_KEY) if unknown else ():
+            self._keys[file.path] = tuple(issue_keys(rows))
+        return [Entry(key, file) for file in files for key in self._keys[file.path]]
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,8 @@ class Past:
             return []
         asked = (("model_id", model_id), ("frequency", frequency))
         wanted = {name: value for name, value in asked if value is not None}
-        return [
-            Entry(key, file)
-            for file in self.forecasts.files(self.pair)
-            for key in self.archive.keys(self.forecasts, self.pair, file)
-            if all(key[name] == value for name, value in wanted.items())
-        ]
+        found = self.archive.entries(self.forecasts, self.pair)
+        return [entry for entry in found if all(entry.key[name] == value for name, value in wanted.items())]
 
     def heads(self, *, frequency: str | None = None, as_of: datetime | None = None) -> list[ForecastDocument]:
         """As `forecasting.table.latest`: only the documents that it gives are read whole."""
@@ -84,5 +80,5 @@ class Past:
     def rows(self, entries: Iterable[Entry], columns: Sequence[str] | None = None) -> pa.Table:
         """All rows of the files that these documents are in."""
         assert self.forecasts is not None, "an entry came from somewhere"
-        files = list(dict.fromkeys(entry.file for entry in entries))
-        return self.forecasts.read(self.pair, columns=columns, files=files)
+        files = {entry.file for entry in entries}
+        return pa.concat_tables(rows for _, rows in self.forecasts.read_each(self.pair, files, columns=columns))

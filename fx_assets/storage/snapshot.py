@@ -49,27 +49,23 @@ class Snapshot:
         return block_hashes([(f.block, f.path) for f in self._files if f.pair == pair and f.block is not None])
 
     def read(
-        self,
-        pair: str,
-        *,
-        columns: Sequence[str] | None = None,
-        blocks: Collection[str] | None = None,
-        files: Collection[StoredFile] | None = None,
+        self, pair: str, *, columns: Sequence[str] | None = None, blocks: Collection[str] | None = None
     ) -> pa.Table:
-        """Rows of the pair, in order of commit or of the names of their blocks. Errors as `Lake.read`.
-
-        `files` leaves the rows of these, as `files` gives them.
-        """
+        """Rows of the pair, in order of commit or of the names of their blocks. Errors as `Lake.read`."""
         if pair not in {file.pair for file in self._files}:
             raise NoData(self.table, pair)
-        found = self._row_files(pair)
+        files = self._row_files(pair)
         if blocks is not None:
             self._check_blocks(blocks)
-            found = [file for file in found if file.block in blocks]
-        if files is not None:
-            wanted = {file.path for file in files}
-            found = [file for file in found if self._folder / file.path in wanted]
-        return self._rows(found, columns)
+            files = [file for file in files if file.block in blocks]
+        return self._rows(files, columns)
+
+    def read_each(
+        self, pair: str, files: Collection[StoredFile], *, columns: Sequence[str] | None = None
+    ) -> list[tuple[StoredFile, pa.Table]]:
+        """Of the pair's `files` that are among these, each with its rows, in order of commit. Errors as `Lake.read`."""
+        own = zip(self.files(pair), (file for file in self._files if file.pair == pair), strict=True)
+        return [(stored, self._rows([file], columns)) for stored, file in own if stored in files]
 
     def read_all(self, *, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows of all pairs, pair by pair; no rows where the table is empty."""

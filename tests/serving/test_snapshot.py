@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Collection
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from fx_assets.storage.lake import Lake
 from fx_assets.storage.snapshot import Snapshot as TableSnapshot
+from fx_assets.storage.snapshot import StoredFile
 from serving.snapshot import FORECASTS, LiveSnapshot
 from tests.serving.conftest import SECOND_NIGHT
 from tests.support.running_api import Api, running
@@ -83,15 +85,14 @@ def test_a_file_of_the_lake_is_read_whole_only_for_a_document_that_is_asked_for(
         tiny.forecast("solo", "EURUSD", issued_at=SECOND_NIGHT + timedelta(hours=hour))
     client.refresh()
     asked: list[int] = []
-    read = TableSnapshot.read
+    read = TableSnapshot.read_each
 
-    def noted(self: TableSnapshot, pair: str, **options: Any) -> Any:
-        if self.table == FORECASTS:
-            asked.append(len(options["files"]))
-        return read(self, pair, **options)
+    def noted(self: TableSnapshot, pair: str, files: Collection[StoredFile], **options: Any) -> Any:
+        asked.append(len(files))
+        return read(self, pair, files, **options)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(TableSnapshot, "read", noted)
+        patched.setattr(TableSnapshot, "read_each", noted)
         page = client.get("/v1/forecasts/EURUSD", params={"model": "solo", "limit": 1}).json()
         assert page["forecasts"][0]["issued_at"] == "2026-10-31T00:30:00Z"
         assert asked == [1]
