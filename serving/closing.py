@@ -1,13 +1,36 @@
-"""Closing a connection so that the client gets its last answer and cannot hold the socket open."""
+"""Closing a connection so that the client gets its last answer, and a listener so that none is lost in its queue."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
+import socket
+import struct
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
 # Time for the last answer to reach a client that is still sending; nothing is asserted about it.
 LINGER_SECONDS: Final = 2.0
+# Of Linux (asm-generic/socket.h); the module `socket` has no name for it.
+_ATTACH_FILTER: Final = 26
+# A packet filter of one instruction (linux/filter.h): return 0, which drops whatever comes.
+_DROP: Final = struct.pack("HBBI", 0x06, 0, 0, 0)
+
+
+def take_no_more(listener: socket.socket) -> None:
+    """Before a listener is closed: let no connection be made any more, in whichever process it is open.
+
+    The system resets what waits in the queue of a listener that is closed, and one may come between the last look into
+    the queue and the close. A handshake that is not answered is tried again a second later, and refused in order. The
+    connections that are made already are left alone. Elsewhere than on Linux this does nothing.
+    """
+    if sys.platform != "linux":
+        return
+    program = ctypes.create_string_buffer(_DROP, len(_DROP))
+    with contextlib.suppress(OSError):  # a sandbox may forbid it: then it is as it is elsewhere
+        listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
 
 
 class CatchUp(asyncio.Protocol):

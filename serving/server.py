@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from fx_assets.settings import Settings
 from fx_assets.specs.problems import SpecError
+from serving.closing import take_no_more
 from serving.factory import create_app
 from serving.protocol import GuardedProtocol, Limits
 from serving.websocket_protocol import GuardedWebSocket
@@ -101,6 +102,8 @@ class Server(uvicorn.Server):
         """Take the connections that already wait, then end as uvicorn does."""
         self._ending()
         for listener in sockets or ():
+            if self._parent is None:  # or other workers go on listening, and the parent does this in the end
+                take_no_more(listener)
             await self._accept_waiting(listener)
         await super().shutdown(sockets)
 

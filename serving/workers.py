@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Final
 
+from serving.closing import take_no_more
+
 READY: Final = b"+"
 # Of prometheus_client: a folder in which several processes count together, named before it is imported.
 SHARED_COUNTS: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -156,6 +158,7 @@ class Supervisor:
         self._not_before = time.monotonic() + pause
 
     def _end(self) -> None:
+        take_no_more(self._listener)
         # Closed here first: the system turns new connections away as soon as every worker has closed its own.
         self._listener.close()
         self._deadline = time.monotonic() + self._drain_seconds + KILL_AFTER_SECONDS

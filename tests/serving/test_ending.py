@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import Server as UvicornServer
 
+from serving.closing import take_no_more
 from tests.serving.wire import Wire, guarded, wait_until
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -37,6 +41,27 @@ def test_when_the_server_ends_what_is_under_way_is_answered_and_clients_are_told
         for wire in (half_head, half_body, idle, waiting):
             assert wire.rest() == b""
             wire.__exit__()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system has no filter of packets for one socket")
+def test_a_connection_that_comes_while_a_listener_is_closed_is_refused_and_never_reset() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as late:
+        early = socket.create_connection(listener.getsockname())
+        take_no_more(listener)
+        late.setblocking(False)
+        assert late.connect_ex(listener.getsockname()) == errno.EINPROGRESS
+        listener.setblocking(False)
+        taken, _ = listener.accept()
+        with pytest.raises(BlockingIOError):  # the other one is not in the queue, so closing cannot reset it
+            listener.accept()
+        listener.close()
+        taken.sendall(b"answer")
+        assert early.recv(6) == b"answer"
+        early.close()
+        taken.close()
+        late.setblocking(True)
+        late.settimeout(30)
+        wait_until(lambda: late.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED, "not refused")
 
 
 def _listening(port: int) -> bool:
