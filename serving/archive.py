@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from fx_assets.forecasting.document import ForecastDocument
-from fx_assets.forecasting.table import ISSUE_KEY, documents, issue_keys, rank, rows_of
+from fx_assets.forecasting.table import ISSUE_KEY, documents, issue_keys, newest, rows_of
 from fx_assets.storage.snapshot import Snapshot, StoredFile
 
 Key = dict[str, Any]
@@ -39,8 +39,9 @@ class Archive:
         """Every document of the pair, in order of commit. Raises `UNREADABLE`."""
         files = forecasts.files(pair)
         unknown = {file for file in files if file.path not in self._keys}
-        for file, rows in forecasts.read_each(pair, unknown, columns=ISSUE_KEY) if unknown else ():
-            self._keys[file.path] = tuple(issue_keys(rows))
+        if unknown:
+            for file, rows in forecasts.read_each(pair, unknown, columns=ISSUE_KEY):
+                self._keys[file.path] = tuple(issue_keys(rows))
         return [Entry(key, file) for file in files for key in self._keys[file.path]]
 
 
@@ -63,19 +64,18 @@ class Past:
 
     def heads(self, *, frequency: str | None = None, as_of: datetime | None = None) -> list[ForecastDocument]:
         """As `forecasting.table.latest`: only the documents that it gives are read whole."""
-        heads: dict[tuple[str, str], Entry] = {}
-        for entry in self.entries(frequency=frequency):
-            name = (entry.key["model_id"], entry.key["frequency"])
-            if as_of is not None and entry.key["issued_at"] > as_of:
-                continue
-            if name not in heads or rank(entry.key) > rank(heads[name].key):
-                heads[name] = entry
+        found = self.entries(frequency=frequency)
+        if as_of is not None:
+            found = [entry for entry in found if entry.key["issued_at"] <= as_of]
+        heads = newest(found, lambda entry: entry.key, lambda key: (key["model_id"], key["frequency"]))
         return self.documents([heads[name] for name in sorted(heads)])
 
     def documents(self, entries: Sequence[Entry]) -> list[ForecastDocument]:
         """The documents themselves, in that order."""
-        rows = self.rows(entries) if entries else None
-        return [] if rows is None else [documents(rows_of(rows, entry.key))[0] for entry in entries]
+        if not entries:
+            return []
+        rows = self.rows(entries)
+        return [documents(rows_of(rows, entry.key))[0] for entry in entries]
 
     def rows(self, entries: Iterable[Entry], columns: Sequence[str] | None = None) -> pa.Table:
         """All rows of the files that these documents are in."""

@@ -34,10 +34,10 @@ def take_no_more(listener: socket.socket) -> None:
 
 
 class CatchUp(asyncio.Protocol):
-    """Of a protocol: a client that does not read what it is sent is dropped after `write_seconds`."""
+    """Of a protocol over `Closing`: a client that does not read what it is sent is dropped after `write_seconds`."""
 
     loop: asyncio.AbstractEventLoop
-    transport: Any
+    transport: Any  # a `Closing`; uvicorn says `asyncio.Transport`
     write_seconds: float
     _unsent: asyncio.TimerHandle | None = None
 
@@ -52,8 +52,9 @@ class CatchUp(asyncio.Protocol):
         self._forget_unsent()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of the timer."""
+        """Let go of every timer."""
         self._forget_unsent()
+        self.transport.lost()
         super().connection_lost(exc)
 
     def _forget_unsent(self) -> None:

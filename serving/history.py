@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -13,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fx_assets.forecasting.document import ForecastDocument, forecast_id
-from fx_assets.forecasting.table import identified, rank
+from fx_assets.forecasting.table import identified, newest
 from fx_assets.storage.two_times import current_rows
-from serving.archive import Entry, Past
+from serving.archive import Past
 from serving.problems import ProblemError
 
 _CHOSEN_BY = ("model_id", "frequency", "h", "revision", "retrospective")
@@ -44,20 +45,19 @@ def page(
     `cursor` goes on after an earlier page; a document that is published meanwhile moves nothing. Raises `ProblemError`
     422 for a cursor that no page gave, `UNREADABLE`.
     """
-    heads: dict[datetime, Entry] = {}
-    for entry in past.entries(model_id=model_id, frequency=frequency):
-        origin = entry.key["origin"]
-        if (first is None or origin >= first) and (until is None or origin < until):
-            known = heads.get(origin)
-            if known is None or rank(entry.key) > rank(known.key):
-                heads[origin] = entry
-    origins = sorted(heads, reverse=True)
-    if cursor is not None:
-        after = _decoded(cursor)
-        origins = [origin for origin in origins if origin < after]
+    found = past.entries(model_id=model_id, frequency=frequency)
+    heads = newest(found, lambda entry: entry.key, lambda key: key["origin"])
+    after = None if cursor is None else _decoded(cursor)
+    origins = [
+        origin
+        for origin in sorted(heads, reverse=True)
+        if (first is None or origin >= first)
+        and (until is None or origin < until)
+        and (after is None or origin < after)
+    ]
     chosen = origins[:limit]
-    found = [identified(document) for document in past.documents([heads[origin] for origin in chosen])]
-    return Page(found, _encoded(chosen[-1]) if len(origins) > limit else None)
+    shown = [identified(document) for document in past.documents([heads[origin] for origin in chosen])]
+    return Page(shown, _encoded(chosen[-1]) if len(origins) > limit else None)
 
 
 def version(past: Past, name: str) -> ForecastDocument | None:
@@ -70,14 +70,16 @@ def version(past: Past, name: str) -> ForecastDocument | None:
 
 
 def outcomes(
-    past: Past, bars: pa.Table, model_id: str, frequency: str, *, horizon: int, limit: int
+    past: Past, bars: Callable[[], pa.Table], model_id: str, frequency: str, *, horizon: int, limit: int
 ) -> list[dict[str, Any]]:
     """The newest `limit` forecasts `horizon` bars ahead whose price has come, oldest first, each with it.
 
-    Of each origin the first live one counts, and only if it was issued before its target was set. `bars`: every version
-    of each, of which the current one is taken. Raises `UNREADABLE`.
+    Of each origin the first live one counts, and only if it was issued before its target was set. `bars`: gives every
+    version of each, of which the current one is taken. Raises `UNREADABLE`.
     """
     entries = past.entries(model_id=model_id, frequency=frequency)
+    if not entries:
+        return []
     wanted = "target_date" if frequency in ("1d", "1w") else "target_time"
     columns = dict.fromkeys(
         (*_CHOSEN_BY, "origin", "issued_at", "target_time", wanted, "median", "levels", "quantiles")
@@ -87,7 +89,7 @@ def outcomes(
     kept = pc.and_(kept, pc.equal(told.column("h"), horizon))
     kept = pc.and_(kept, pc.and_(pc.equal(told.column("revision"), "live"), pc.invert(told.column("retrospective"))))
     rows = told.filter(kept).sort_by([("origin", "ascending"), ("issued_at", "ascending")])
-    prices = _prices(bars, frequency)
+    prices = _prices(bars(), frequency)
     found: dict[datetime, dict[str, Any]] = {}
     for row in rows.to_pylist():
         close = prices.get(row[wanted])

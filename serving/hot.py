@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fx_assets.specs.schema import PairSpec
-from serving.negotiation import CSV, header
+from serving.negotiation import header, wants_csv
 from serving.rendering import Body, Headers, Rendered, Served, matches, unmodified
 from serving.snapshot import LiveSnapshot, Snapshot, default_model
 
@@ -68,7 +68,7 @@ def answer(rendered: Rendered, scope: Scope, now: float) -> tuple[int, Headers, 
 
     `now`: seconds of the epoch.
     """
-    body: Body = rendered.body("csv" if scope["state"].get("media_type") == CSV else "json")
+    body: Body = rendered.body("csv" if wants_csv(scope) else "json")
     headers: Headers = [*body.headers, (b"cache-control", rendered.cache_control(now))]
     if _not_modified(body, rendered, scope):
         return 304, [*body.unsent, headers[-1]], b""

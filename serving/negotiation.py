@@ -59,6 +59,11 @@ def chosen(accept: str, offers: tuple[str, ...]) -> str:
     return best
 
 
+def wants_csv(scope: Scope) -> bool:
+    """Whether CSV was chosen: where the request says nothing of it, nothing was."""
+    return bool(scope["state"].get("media_type") == CSV)
+
+
 def best_of(accept: str, offers: Sequence[str]) -> str | None:
     """The offer of the highest weight, of equal ones the first; None where all have weight 0 or are not named."""
     weights = _weights(accept)

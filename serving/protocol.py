@@ -85,7 +85,6 @@ class GuardedProtocol(CatchUp, HttpToolsProtocol):
         """Let go of every timer."""
         if self._timer is not None:
             self._timer.cancel()
-        self.transport.lost()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

@@ -88,9 +88,9 @@ class Snapshot:
         found = self.pairs.get(pair)
         return {} if found is None else {model: item for (at, model), item in found.served.items() if at == frequency}
 
-    def as_of(self, past: Past, frequency: str, when: datetime) -> dict[str, Served]:
+    def as_of(self, archive: Archive, pair: str, frequency: str, when: datetime) -> dict[str, Served]:
         """As `of`, but what was served at `when` (aware). Reads files; raises `UNREADABLE` where it cannot."""
-        found, pair = past.heads(frequency=frequency, as_of=when), past.pair
+        found = archive.of(self.forecasts, pair).heads(frequency=frequency, as_of=when)
         keys = {_key(item) for item in found}
         evaluations = _summaries(self.scores, pair, keys)
         certificates = _certificates(self.certificates, pair, keys, when)

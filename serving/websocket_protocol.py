@@ -16,8 +16,6 @@ from serving.closing import CatchUp, Closing
 class GuardedWebSocket(CatchUp, WebSocketsSansIOProtocol):
     """uvicorn's protocol, with an end for writes that stay blocked; its pings find clients that are gone."""
 
-    transport: Any  # a `Closing`; uvicorn says `asyncio.Transport`
-
     def __init__(
         self,
         config: Config,
@@ -34,8 +32,3 @@ class GuardedWebSocket(CatchUp, WebSocketsSansIOProtocol):
         """Guard the connection that an HTTP request opened."""
         closing = Closing(cast(asyncio.Transport, transport), self.loop, self.write_seconds, lambda: False)
         super().connection_made(cast(asyncio.Transport, closing))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of the transport too."""
-        self.transport.lost()
-        super().connection_lost(exc)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fx_assets.forecasting.document import ForecastDocument, forecast_id, level_key
+
+T = TypeVar("T")
+N = TypeVar("N")
 
 _UTC = pa.timestamp("us", tz="UTC")
 _DOCUMENT_FIELDS = (
@@ -119,16 +122,21 @@ def latest(
     if as_of is not None:
         table = table.filter(pc.less_equal(table.column("issued_at"), pa.scalar(as_of, type=_UTC)))
     # A head is chosen from small keys first: histories are long, and decoding their rows is slow.
-    heads: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for key in issue_keys(table):
-        name = (key["pair"], key["model_id"], key["frequency"])
-        if name not in heads or rank(key) > rank(heads[name]):
-            heads[name] = key
+    heads = newest(issue_keys(table), lambda key: key, lambda key: (key["pair"], key["model_id"], key["frequency"]))
     return [documents(rows_of(table, heads[name]))[0] for name in sorted(heads)]
 
 
-def rank(key: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What orders the documents of one pair, model and frequency by their keys: the head has the greatest."""
+def newest(items: Iterable[T], key: Callable[[T], Mapping[str, Any]], name: Callable[[Any], N]) -> dict[N, T]:
+    """Of the items with equal `name(key(item))` the newest origin, then the newest issue of it."""
+    found: dict[N, T] = {}
+    for item in items:
+        own = name(key(item))
+        if own not in found or _rank(key(item)) > _rank(key(found[own])):
+            found[own] = item
+    return found
+
+
+def _rank(key: Mapping[str, Any]) -> tuple[Any, ...]:
     return key["origin"], key["issued_at"], key["model_version"], key["run_id"]
 
 

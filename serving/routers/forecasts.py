@@ -18,7 +18,7 @@ from fx_assets.forecasting.document import ForecastDocument
 from serving import history
 from serving.dependencies import LakeDep, RegistryDep
 from serving.hot import response
-from serving.negotiation import CSV
+from serving.negotiation import wants_csv
 from serving.openapi import body, conditions, forms, problems, query
 from serving.problems import ProblemError
 from serving.queries import (
@@ -69,7 +69,7 @@ async def latest(request: Request, pair: str, lake: LakeDep, registry: RegistryD
         served = snapshot.of(pair, frequency)
     else:
         now = min(now, past)
-        served = await _read(snapshot.as_of, lake.past(pair), frequency, now)
+        served = await _read(snapshot.as_of, lake.archive, pair, frequency, now)
     rendered = chosen(registry, served, asked.get("model")).render(spec, now)
     return response(rendered, request.scope, time.time())
 
@@ -101,7 +101,7 @@ async def published(request: Request, pair: str, lake: LakeDep, registry: Regist
     if found.following is not None:
         following = urlencode({**asked, "cursor": found.following})
         headers["link"] = f'<{request.url.path}?{following}>; rel="next"'
-    if getattr(request.state, "media_type", None) == CSV:
+    if wants_csv(request.scope):
         return Response(documents_csv(found.documents), media_type=MEDIA_TYPES["csv"], headers=headers)
     documents = [document.model_dump(mode="json") for document in found.documents]
     told = {"pair": pair, "model_id": model, "frequency": frequency, "forecasts": documents, "next": found.following}
@@ -146,14 +146,11 @@ async def outcomes(request: Request, pair: str, lake: LakeDep, registry: Registr
     model = _model(registry, lake, pair, frequency, asked)
     horizon, limit = whole_number(asked, "horizon", HORIZON), whole_number(asked, "limit", ROWS)
     past = lake.past(pair)
-
-    def read() -> list[dict[str, Any]]:
-        if not past.entries(model_id=model, frequency=frequency):
-            return []
-        bars = lake.lake.read(bars_table(frequency), pair)
-        return history.outcomes(past, bars, model, frequency, horizon=horizon, limit=limit)
-
-    found = await _read(read)
+    found = await _read(
+        lambda: history.outcomes(
+            past, lambda: lake.lake.read(bars_table(frequency), pair), model, frequency, horizon=horizon, limit=limit
+        )
+    )
     told = {"pair": pair, "model_id": model, "frequency": frequency, "horizon": horizon, "outcomes": found}
     return json_response(told, cache_control="no-cache")
 
