@@ -40,6 +40,7 @@ RATIOS = {
         "predict_of_bare_forward",
         "cheaper_than_idiomatic",
         "read_p99_under_load",
+        "read_p99_of_another_server",
     },
     # And that against neuralforecast where an environment with it is named.
     "training": {"of_bare_loop"},
