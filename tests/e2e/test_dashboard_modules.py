@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page
@@ -84,3 +86,72 @@ def test_every_verdict_has_words_of_its_own(page: Page) -> None:
 )
 def test_numbers_and_times_are_written_as_people_read_them(page: Page, expression: str, text: str) -> None:
     assert module(page, "format.js", f"its.{expression}") == text
+
+
+def hours(first: datetime, count: int) -> list[str]:
+    return [(first + timedelta(hours=step)).isoformat().replace("+00:00", "Z") for step in range(count)]
+
+
+def hourly() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A forecast over a weekend, and the hours of the week before it."""
+    past = hours(datetime(2026, 10, 26, 0, tzinfo=UTC), 118)
+    ahead = hours(datetime(2026, 11, 1, 23, tzinfo=UTC), 24)
+    forecast = {
+        "pair": "EURUSD",
+        "pip": 0.0001,
+        "frequency": "1h",
+        "origin": past[-1],
+        "data_as_of": past[-1][:10],
+        "last_price": 1.1,
+        "horizons": [
+            {
+                "h": h,
+                "target_time": time,
+                "target_date": time[:10],
+                "median": 1.1,
+                "quantiles": {"0.1": 1.0, "0.9": 1.2},
+            }
+            for h, time in enumerate(ahead, 1)
+        ],
+    }
+    return forecast, [{"end": time, "close": 1.1} for time in past]
+
+
+def test_a_weekend_takes_no_room_between_hours_and_every_hour_keeps_its_own(page: Page) -> None:
+    forecast, bars = hourly()
+    axis = module(page, "plots.js", f"its.fan({json.dumps(forecast)}, {json.dumps(bars)})({{}}).layout.xaxis")
+    ((left, right),) = [each["bounds"] for each in axis["rangebreaks"]]
+    # Just after the last hour, and a bar before the first one: none is inside.
+    assert (left, right) == ("2026-10-30T21:00:01", "2026-11-01T22:00:00")
+    assert axis["tickvals"] == [
+        f"2026-{day}T00:00:00" for day in ("10-26", "10-27", "10-28", "10-29", "10-30", "11-02")
+    ]
+    assert axis["ticktext"] == ["26 Oct", "27 Oct", "28 Oct", "29 Oct", "30 Oct", "2 Nov"]
+
+
+def test_days_leave_out_weekends_and_a_market_without_them_none(page: Page) -> None:
+    forecast, _ = hourly()
+    for last, breaks in (("2026-11-06", [{"bounds": ["sat", "mon"]}]), ("2026-11-07", [])):
+        step = {**forecast["horizons"][0], "target_date": last}
+        daily = {**forecast, "frequency": "1d", "horizons": [step]}
+        axis = module(page, "plots.js", f"its.fan({json.dumps(daily)}, [])({{}}).layout.xaxis")
+        assert axis["rangebreaks"] == breaks
+        assert "tickvals" not in axis
+
+
+@pytest.mark.parametrize("kept", [118, 40, 2])
+def test_the_times_below_a_small_chart_do_not_touch(page: Page, kept: int) -> None:
+    forecast, bars = hourly()
+    boxes = module(
+        page,
+        "spark.js",
+        f"""((figure) => {{
+          document.body.append(figure);
+          const texts = [...figure.querySelectorAll("text.start, text.middle, text.end")];
+          const found = texts.map((text) => [text.getBoundingClientRect().left, text.getBoundingClientRect().right]);
+          figure.remove();
+          return found;
+        }})(its.spark({json.dumps(forecast)}, {json.dumps(bars[-kept:])}))""",
+    )
+    assert boxes
+    assert all(right + 4 < left for (_, right), (left, _) in zip(boxes, boxes[1:], strict=False))

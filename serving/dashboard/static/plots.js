@@ -57,9 +57,33 @@ function colours() {
   return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }
 
+const [HOUR, SECOND] = [3_600_000, 1_000];
+
+const isDate = (text) => text?.length === 10;
+const text = (time) => new Date(time).toISOString().slice(0, 19);
+
+/** Of an axis of `dates`: what is not traded takes no room, and days of hours are told where their hours begin. */
+function breaks(dates) {
+  if (!dates.length) return {};
+  if (isDate(dates[0])) {
+    const weekdays = dates.every((date) => ![0, 6].includes(new Date(date).getUTCDay()));
+    return { rangebreaks: weekdays ? [{ bounds: ["sat", "mon"] }] : [] };
+  }
+  const times = [...new Set(dates.map((date) => Date.parse(`${date}Z`)))].sort((a, b) => a - b);
+  const steps = times.slice(1).map((time, before) => time - times[before]);
+  const bar = Math.min(...steps);
+  const rangebreaks = steps.flatMap((step, before) =>
+    step > 24 * HOUR ? [{ bounds: [text(times[before] + SECOND), text(times[before + 1] - bar)] }] : [],
+  );
+  if (bar > 4 * HOUR) return { rangebreaks };
+  const begins = times.filter((time, place) => !place || text(time).slice(0, 10) !== text(times[place - 1]).slice(0, 10));
+  // The two hours of a Sunday leave no room for a label of their own.
+  const days = begins.filter((time, place) => (begins[place + 1] ?? Infinity) - time > 3 * HOUR);
+  const told = days.filter((_, place) => place % Math.ceil(days.length / 8) === 0);
+  return { rangebreaks, tickvals: told.map(text), ticktext: told.map((time) => format.day(text(time)).slice(0, -5)) };
+}
+
 function layout(colour, pip, dates) {
-  // Days on which nothing is traded take no room, where the bars have none.
-  const weekdays = dates.every((date) => date.length === 10 && ![0, 6].includes(new Date(date).getUTCDay()));
   const axis = { color: colour.muted, gridcolor: colour.grid, linecolor: colour.grid, zeroline: false, tickfont: { size: 11 } };
   return {
     paper_bgcolor: "rgba(0,0,0,0)",
@@ -71,7 +95,7 @@ function layout(colour, pip, dates) {
     // A finger scrolls the page; a mouse drags a rectangle to zoom.
     dragmode: matchMedia("(pointer: fine)").matches ? "zoom" : false,
     legend: { orientation: "h", traceorder: "normal", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12, color: colour.ink }, bgcolor: "rgba(0,0,0,0)" },
-    xaxis: { ...axis, type: "date", automargin: true, rangebreaks: weekdays ? [{ bounds: ["sat", "mon"] }] : [], hoverformat: dates[0]?.length === 10 ? "%-d %b %Y" : "%-d %b %Y %H:%M UTC" },
+    xaxis: { ...axis, type: "date", automargin: true, ...breaks(dates), hoverformat: isDate(dates[0]) ? "%-d %b %Y" : "%-d %b %Y %H:%M UTC" },
     yaxis: { ...axis, automargin: true, side: "right", tickformat: `,.${format.places(pip)}f`, fixedrange: true },
   };
 }

@@ -8,7 +8,8 @@ import { levels } from "./forecast.js";
 const [WIDTH, HEIGHT] = [340, 140];
 const [TOP, BOTTOM, RIGHT] = [6, 22, 46];
 const LINE = 13;
-const DATE = 62;
+// What a label of a date, and of a time, wants of the line below.
+const [DATE, TIME] = [62, 100];
 
 /** History and fan in words, for those who do not see them. */
 export function describe(forecast, bars) {
@@ -79,13 +80,14 @@ function ends(forecast, bands, y) {
 
 function dates(forecast, past, x, now) {
   const daily = format.isDaily(forecast.frequency);
-  const label = (time) => (daily ? format.day(time).slice(0, -5) : format.moment(time).replace(/ \d{4} /, " "));
+  const room = daily ? DATE : TIME;
+  const label = (time) => (daily ? format.day(time).slice(0, -5) : format.moment(time).replace(/ \d{4} | UTC/g, " ").trim());
   const last = forecast.horizons.at(-1);
   const [right, here] = [WIDTH - RIGHT, x(now)];
   const text = (name, at, time) => svg("text", { class: name, x: at, y: HEIGHT - 5 }, label(time));
   return [
-    past.length && here > DATE && text("start", 0, past[0].end),
-    here > 2 * DATE && right - here > DATE && text("middle", here, daily ? forecast.data_as_of : forecast.origin),
+    past.length && here > room && text("start", 0, past[0].end),
+    here > 2 * room && right - here > room && text("middle", here, daily ? forecast.data_as_of : forecast.origin),
     text("end", right, daily ? last.target_date : last.target_time),
   ];
 }
