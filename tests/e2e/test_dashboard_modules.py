@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -154,4 +155,4 @@ def test_the_times_below_a_small_chart_do_not_touch(page: Page, kept: int) -> No
         }})(its.spark({json.dumps(forecast)}, {json.dumps(bars[-kept:])}))""",
     )
     assert boxes
-    assert all(right + 4 < left for (_, right), (left, _) in zip(boxes, boxes[1:], strict=False))
+    assert all(right + 4 < left for (_, right), (left, _) in itertools.pairwise(boxes))
