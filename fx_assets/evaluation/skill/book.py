@@ -21,7 +21,7 @@ DRAWS = 2000
 @dataclass(frozen=True, eq=False)
 class BookTrack:
     """One unit of account currency spread evenly over `pairs`: `held` and `turned` (k,), whether the loss of the book,
-    and of the book turned round, was above its value at risk."""
+    and of the book turned round, was above its value at risk as the outcomes before had moved it."""
 
     pairs: tuple[str, ...]
     account: str
@@ -49,7 +49,7 @@ def book_track(said: Mapping[str, Said], closes: Mapping[str, PairHistory], *, d
     if not len(origins):
         return None
     found = replay(prices, volatility, graph, origins=origins, levels=(TAIL,), draws=draws)
-    exceptions = found.exceptions()[:, :, 0]
+    exceptions = found.exceptions("followed")[:, :, 0]
     return BookTrack(graph.pairs, graph.numeraire, exceptions[:, 0], exceptions[:, 1])
 
 

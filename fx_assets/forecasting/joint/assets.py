@@ -10,6 +10,7 @@ from fx_assets.forecasting.champion import served_by_default
 from fx_assets.forecasting.document import ForecastDocument
 from fx_assets.forecasting.joint.backtest import SIDES, replay
 from fx_assets.forecasting.joint.document import same_content
+from fx_assets.forecasting.joint.follow import followed
 from fx_assets.forecasting.joint.graph import PairGraph
 from fx_assets.forecasting.joint.history import LEAST_DATES
 from fx_assets.forecasting.joint.issue import JointHistory, joint_forecast
@@ -88,15 +89,17 @@ def _draft(
     table = stored.bars_table(documents[0].frequency)
     bars = {one.pair: current_rows(stores.lake.read(table, one.pair)) for one in documents}
     graph, past = history_until(bars, documents)
-    made = joint_forecast(documents, graph, past, group=group, now=datetime.now(UTC), run_id=run_id)
     known = stores.lake.find(table_name(group), ALL)
     last = None if known is None else newest(known)
+    before = None if known is None else followed(known, graph, past.trading_dates, past.closes, graph.numeraire)
+    made = joint_forecast(documents, graph, past, group=group, now=datetime.now(UTC), run_id=run_id, followed=before)
     first = made.horizons[0].book
     facts = {
         "pairs": ", ".join(made.pairs),
         "origin": made.origin.isoformat(),
         "dates_used": made.dates_used,
         **{f"book_value_at_risk_1/{level}": loss for level, loss in first.held.value_at_risk.items()},
+        "book_outcomes_followed": made.book_outcomes,
         **_track(graph, past),
         **{f"left out/{pair}": why for pair, why in left_out.items()},
     }
@@ -115,7 +118,7 @@ def _track(graph: PairGraph, past: JointHistory) -> dict[str, float]:
         found = replay(past.closes, past.volatility, graph, origins=origins, draws=TRACK_DRAWS)
     except InsufficientHistory:
         return {}
-    shares = dict(zip(found.levels, found.exceptions().mean(axis=0).T.tolist(), strict=True))
+    shares = dict(zip(found.levels, found.shares().T.tolist(), strict=True))
     beyond = {
         f"track/beyond_{level:g}_{s}": v for level, both in shares.items() for s, v in zip(SIDES, both, strict=True)
     }

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fx_assets.forecasting.joint.book import profits, weighted
+from fx_assets.forecasting.joint.follow import log_factors, moved
 from fx_assets.forecasting.joint.graph import PairGraph
 from fx_assets.forecasting.joint.history import standardised, whole_dates
 from fx_assets.forecasting.joint.risk import RISK_LEVELS, Aggregation, aggregation, expected_shortfall
@@ -41,12 +42,27 @@ class Replay:
     energy: Mapping[How, Floats]
     left_out: int
 
-    def exceptions(self, how: How = "joint") -> NDArray[np.bool_]:
-        """Whether the loss was above the VaR, (k, 2, levels); windows overlap where the horizon is above 1."""
-        losses = np.stack([-self.profit, self.profit], axis=1)[:, :, None]
-        return np.asarray(losses > self.value_at_risk[how])
+    @property
+    def losses(self) -> Floats:
+        """Of the book as held, and turned round: (k, 2)."""
+        return np.stack([-self.profit, self.profit], axis=1)
 
-    def shares(self, how: How = "joint") -> Floats:
+    def followed(self) -> Floats:
+        """The joint VaR as the outcomes before each origin have moved it, (k, 2, levels): see `follow`.
+
+        Raises `ValueError` for a horizon above 1: at the next origin its outcome is not known.
+        """
+        if self.horizon != 1:
+            raise ValueError(f"horizon {self.horizon}: only outcomes one bar ahead are followed")
+        said = self.value_at_risk["joint"]
+        return moved(said, log_factors(self.losses, said, self.levels)[:-1])
+
+    def exceptions(self, how: How | Literal["followed"] = "joint") -> NDArray[np.bool_]:
+        """Whether the loss was above the VaR, (k, 2, levels); windows overlap where the horizon is above 1."""
+        said = self.followed() if how == "followed" else self.value_at_risk[how]
+        return np.asarray(self.losses[:, :, None] > said)
+
+    def shares(self, how: How | Literal["followed"] = "joint") -> Floats:
         """Share of origins with an exception, (2, levels): ideally the levels."""
         return np.asarray(self.exceptions(how).mean(axis=0), dtype=np.float64)
 

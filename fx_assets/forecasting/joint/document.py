@@ -57,8 +57,11 @@ class BothSides(_Part):
 
 
 class BookRisk(BothSides):
-    """Risk of a book, and what its value at risk would seem without the joint paths."""
+    """Risk of a book as outcomes have moved it, and what its value at risk would seem without the joint paths."""
 
+    simulated: BothSides | None = Field(
+        default=None, description="As the paths have it; not given where no outcome has moved it"
+    )
     summed: dict[QuantileLevel, float] = Field(description="Value at risk of each position alone, added up; as held")
     independent: dict[QuantileLevel, float] = Field(description="Value at risk were positions independent; as held")
 
@@ -141,6 +144,7 @@ class JointForecast(_Part):
     rescaled: bool = Field(description="Whether residuals are of another model's volatility and made of unit size")
     seed: int = Field(ge=0, description="Made of the content: the same content gives the same paths")
     draws: int = Field(ge=1)
+    book_outcomes: int = Field(default=0, ge=0, description="Outcomes that have moved the risk of the book")
     notes: tuple[str, ...]
 
     @model_validator(mode="after")

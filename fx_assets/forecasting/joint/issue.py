@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fx_assets.forecasting.document import ForecastDocument
 from fx_assets.forecasting.joint.coherence import coherent, error_covariance
 from fx_assets.forecasting.joint.document import RISK_NOTE, SERVED_NOTE, TOUCH_NOTE, JointForecast, Member
+from fx_assets.forecasting.joint.follow import Followed, moved_books
 from fx_assets.forecasting.joint.graph import PairGraph
 from fx_assets.forecasting.joint.history import LEAST_DATES, WholeDates, standardised, whole_dates
 from fx_assets.forecasting.joint.simulate import DRAWS, content_seed, simulate, step_volatility
@@ -49,11 +50,14 @@ def joint_forecast(
     account: str | None = None,
     draws: int = DRAWS,
     most: int | None = None,
+    followed: Followed | None = None,
 ) -> JointForecast:
     """The joint forecast of the pairs of `graph` from one served forecast each, all from one origin.
 
     `now` (aware) becomes `issued_at`; `account`: currency of the risk figures, the numeraire if not given; `most`: only
-    so many dates back. Raises `InsufficientHistory` for too few whole dates, `ValueError` naming the pair for forecasts
+    so many dates back; `followed`: what outcomes say of the book's risk.
+
+    Raises `InsufficientHistory` for too few whole dates, `ValueError` naming the pair for forecasts
     that are missing, of another origin, horizon or frequency, or whose last price is not the history's.
     """
     documents = _aligned(served, graph, history)
@@ -81,6 +85,11 @@ def joint_forecast(
     notes = [SERVED_NOTE, TOUCH_NOTE, RISK_NOTE]
     if falls:
         notes.append(f"{falls} steps stand still: a served volatility is lower there than one horizon before")
+    outcomes = 0 if followed is None else followed.outcomes
+    if outcomes:
+        notes.append(
+            f"the risk of the book has followed {outcomes} outcomes one bar ahead; simulated is what it was without"
+        )
     days = history.trading_dates[dates.rows[[0, -1]]].astype("datetime64[D]").tolist()
     return JointForecast(
         group=group,
@@ -95,7 +104,7 @@ def joint_forecast(
         legs=graph.legs,
         crosses={cross: graph.recipe(cross) for cross in graph.crosses},
         members=tuple(members),
-        horizons=horizons(documents, graph, paths, location, seed=seed, account=money),
+        horizons=moved_books(horizons(documents, graph, paths, location, seed=seed, account=money), followed),
         touches=touches(graph, paths, last, volatility[:, 0]),
         dates_used=len(dates.rows),
         dates_left_out=dates.left_out,
@@ -104,6 +113,7 @@ def joint_forecast(
         rescaled=history.rescaled,
         seed=seed,
         draws=draws,
+        book_outcomes=outcomes,
         notes=tuple(notes),
     )
 
