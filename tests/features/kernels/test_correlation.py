@@ -33,7 +33,8 @@ def test_partial_autocorrelation_rounds_as_statsmodels_does() -> None:
     params = [{"lag": lag} for lag in range(48)]
     ours = by_kernel(windows, "partial_autocorrelation", params)
     assert differences(ours, by_tsfresh(windows, "partial_autocorrelation", params)) == []
-    assert abs(ours["value__partial_autocorrelation__lag_10"][0]) > 1
+    # At which lags it rounds to what no correlation can be is the processor's doing; that it does is what is tried.
+    assert max(abs(column[0]) for column in ours.values()) > 1
 
 
 def test_a_lag_does_not_depend_on_the_longest_asked() -> None:
