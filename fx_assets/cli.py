@@ -1,9 +1,9 @@
-"""`fx-assets`: what operators and researchers type. Exit 0 done, 1 the work failed, 2 wrong use."""
+"""`fx-assets`: what operators and researchers type. Exit 0 done, 1 failed, 2 wrong use, 130 ended by a signal."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -28,6 +28,8 @@ from fx_assets.specs.schema import ModelSpec
 
 if TYPE_CHECKING:
     from fx_assets.commands.night import NightResult
+
+INTERRUPTED: Final = 130  # as a shell has it for Ctrl-C
 
 app = typer.Typer(
     name="fx-assets",
@@ -93,6 +95,8 @@ def demo() -> None:
     settings = get_settings()
     catalog = catalog_of(settings)
     result = run_night(settings, catalog, catalog.pairs, err)
+    if result.interrupted:
+        _finish(result)
     print_report(settings, catalog, out)
     charts = write_charts(settings, catalog)
     out.print(f"fan charts: {', '.join(path.name for path in charts)} in {settings.charts_path}", soft_wrap=True)
@@ -252,13 +256,20 @@ def _resolve(selection: Any) -> set[Any]:
     return resolved
 
 
-def _finish(result: NightResult, *, as_json: bool = False) -> None:
+def _finish(result: NightResult, *, as_json: bool = False) -> NoReturn:
     for reason in result.failed:
         err.print(reason, style="red", highlight=False, soft_wrap=True)
     if as_json:
-        print_json({"computed": result.computed, "reused": result.reused, "failed": result.failed})
+        told = ("computed", "reused", "failed", "interrupted")
+        print_json({name: getattr(result, name) for name in told})
     else:
         out.print(result.summary)
+    if result.interrupted:
+        err.print(
+            "ended before it was done; what was published stays, and the same command goes on from there",
+            soft_wrap=True,
+        )
+        raise typer.Exit(INTERRUPTED)
     raise typer.Exit(1 if result.failed else 0)
 
 

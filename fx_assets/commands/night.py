@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,6 +37,8 @@ class NightResult:
     computed: list[str] = field(default_factory=list)
     reused: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    interrupted: bool = False
+    """Whether somebody ended it: what was published stays, and the next night goes on from there."""
 
     def record(self, launch_name: str, result: dg.ExecuteInProcessResult) -> None:
         """Count what a run computed and reused, and why it failed if it did."""
@@ -49,6 +51,16 @@ class NightResult:
             error = failure.step_failure_data.user_failure_data
             cause = error.description if error is not None else _root_cause(failure)
             self.failed.append(f"{launch_name}: {failure.step_key}: {cause}")
+            self.interrupted |= _interrupted(failure)
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[Callable[[dg.ExecuteInProcessResult], None]]:
+        """Around one run: it gives what records the outcome; where the run is ended in between, that is noted."""
+        try:
+            yield lambda outcome: self.record(name, outcome)
+        except dg.DagsterExecutionInterruptedError:
+            self.failed.append(f"{name}: ended between two steps")
+            self.interrupted = True
 
     @property
     def summary(self) -> str:
@@ -69,10 +81,17 @@ def _root_cause(failure: dg.DagsterEvent) -> str:
     return re.sub(r"^(?:fx_assets|serving)\.[\w.]+: ", "", error.message.strip()).splitlines()[0]
 
 
+def _interrupted(failure: dg.DagsterEvent) -> bool:
+    error = failure.step_failure_data.error
+    while error is not None and error.cls_name != dg.DagsterExecutionInterruptedError.__name__:
+        error = error.cause
+    return error is not None
+
+
 def run_night(settings: Settings, catalog: Catalog, pairs: Iterable[str], console: Console) -> NightResult:
     """Launch the three waves for `pairs` one run after the other; closed days are not skipped.
 
-    A failed run does not stop the others. The runs are kept in DAGSTER_HOME.
+    A failed run does not stop the others, SIGINT and SIGTERM do. The runs are kept in DAGSTER_HOME.
     """
     from fx_assets.definitions import defs
 
@@ -83,15 +102,18 @@ def run_night(settings: Settings, catalog: Catalog, pairs: Iterable[str], consol
     with dg.DagsterInstance.get() as instance, warm_databases(home), _progress(console, len(launches)) as show:
         for launch in launches:
             show(_title(launch))
-            outcome = defs.resolve_job_def(launch.job).execute_in_process(
-                run_config=QUIET,
-                instance=instance,
-                partition_key=launch.partition,
-                tags=dict(launch.tags),
-                raise_on_error=False,
-            )
-            result.record(_title(launch), outcome)
+            with result.of(_title(launch)) as record:
+                outcome = defs.resolve_job_def(launch.job).execute_in_process(
+                    run_config=QUIET,
+                    instance=instance,
+                    partition_key=launch.partition,
+                    tags=dict(launch.tags),
+                    raise_on_error=False,
+                )
+                record(outcome)
             show(None)
+            if result.interrupted:
+                break
     return result
 
 
@@ -160,11 +182,14 @@ def run_selection(
             name = f"{key.to_user_string()}[{pair or 'panel'}]"
             show(name)
             job = defs.resolve_implicit_global_asset_job_def()
-            outcome = job.execute_in_process(
-                run_config=QUIET, instance=instance, partition_key=pair, asset_selection=[key], raise_on_error=False
-            )
-            result.record(name, outcome)
+            with result.of(name) as record:
+                outcome = job.execute_in_process(
+                    run_config=QUIET, instance=instance, partition_key=pair, asset_selection=[key], raise_on_error=False
+                )
+                record(outcome)
             show(None)
+            if result.interrupted:
+                break
     return result
 
 
