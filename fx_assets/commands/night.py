@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -47,20 +47,16 @@ class NightResult:
             entry = materialization.metadata.get("reused")
             name = f"{materialization.asset_key.to_user_string()}[{materialization.partition or 'panel'}]"
             (self.reused if entry is not None and entry.value else self.computed).append(name)
-        for failure in result.filter_events(lambda event: event.is_step_failure):
+        steps = result.filter_events(lambda event: event.is_step_failure)
+        for failure in steps:
             error = failure.step_failure_data.user_failure_data
             cause = error.description if error is not None else _root_cause(failure)
             self.failed.append(f"{launch_name}: {failure.step_key}: {cause}")
-            self.interrupted |= _interrupted(failure)
-
-    @contextmanager
-    def of(self, name: str) -> Iterator[Callable[[dg.ExecuteInProcessResult], None]]:
-        """Around one run: it gives what records the outcome; where the run is ended in between, that is noted."""
-        try:
-            yield lambda outcome: self.record(name, outcome)
-        except dg.DagsterExecutionInterruptedError:
-            self.failed.append(f"{name}: ended between two steps")
+        # A signal fails the run, whether it came during a step or between two, where none of them fails.
+        if any(map(_interrupted, result.filter_events(lambda event: event.is_job_failure))):
             self.interrupted = True
+            if not steps:
+                self.failed.append(f"{launch_name}: ended between two steps")
 
     @property
     def summary(self) -> str:
@@ -82,10 +78,8 @@ def _root_cause(failure: dg.DagsterEvent) -> str:
 
 
 def _interrupted(failure: dg.DagsterEvent) -> bool:
-    error = failure.step_failure_data.error
-    while error is not None and error.cls_name != dg.DagsterExecutionInterruptedError.__name__:
-        error = error.cause
-    return error is not None
+    error = failure.job_failure_data.error
+    return error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__
 
 
 def run_night(settings: Settings, catalog: Catalog, pairs: Iterable[str], console: Console) -> NightResult:
@@ -102,15 +96,14 @@ def run_night(settings: Settings, catalog: Catalog, pairs: Iterable[str], consol
     with dg.DagsterInstance.get() as instance, warm_databases(home), _progress(console, len(launches)) as show:
         for launch in launches:
             show(_title(launch))
-            with result.of(_title(launch)) as record:
-                outcome = defs.resolve_job_def(launch.job).execute_in_process(
-                    run_config=QUIET,
-                    instance=instance,
-                    partition_key=launch.partition,
-                    tags=dict(launch.tags),
-                    raise_on_error=False,
-                )
-                record(outcome)
+            outcome = defs.resolve_job_def(launch.job).execute_in_process(
+                run_config=QUIET,
+                instance=instance,
+                partition_key=launch.partition,
+                tags=dict(launch.tags),
+                raise_on_error=False,
+            )
+            result.record(_title(launch), outcome)
             show(None)
             if result.interrupted:
                 break
@@ -182,11 +175,10 @@ def run_selection(
             name = f"{key.to_user_string()}[{pair or 'panel'}]"
             show(name)
             job = defs.resolve_implicit_global_asset_job_def()
-            with result.of(name) as record:
-                outcome = job.execute_in_process(
-                    run_config=QUIET, instance=instance, partition_key=pair, asset_selection=[key], raise_on_error=False
-                )
-                record(outcome)
+            outcome = job.execute_in_process(
+                run_config=QUIET, instance=instance, partition_key=pair, asset_selection=[key], raise_on_error=False
+            )
+            result.record(name, outcome)
             show(None)
             if result.interrupted:
                 break

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fx_assets.forecasting.joint.book import profits, weighted
+from fx_assets.forecasting.joint.book import earned, profits, weighted
 from fx_assets.forecasting.joint.follow import log_factors, moved
 from fx_assets.forecasting.joint.graph import PairGraph
 from fx_assets.forecasting.joint.history import standardised, whole_dates
@@ -108,12 +108,12 @@ def replay(
         steps = np.repeat(scale[:, None], horizon, axis=1)
         paths = simulate(dates.centred(), graph, steps=steps, seed=drawn, draws=draws)[:, -1:]
         book = weighted(graph, last, money, weights)
-        earned = profits(paths, graph, last, book)
+        simulated = profits(paths, graph, last, book)
         rows.append(row)
-        outcomes.append(float(profits(ahead[None, None, :], graph, last, book).sum()))
-        found.append(aggregation(earned, seed=drawn, levels=levels))
+        outcomes.append(earned(ahead, graph, last, book))
+        found.append(aggregation(simulated, seed=drawn, levels=levels))
         energies.append([float(energy_score(each, ahead[None])[0]) for each in (paths, _apart(paths, drawn))])
-        shortfalls.append([expected_shortfall(sign * earned.sum(axis=2), levels)[:, 0] for sign in (1, -1)])
+        shortfalls.append([expected_shortfall(sign * simulated.sum(axis=2), levels)[:, 0] for sign in (1, -1)])
     return Replay(
         levels=tuple(levels),
         horizon=horizon,

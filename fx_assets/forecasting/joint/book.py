@@ -73,6 +73,11 @@ def profits(paths: Floats, graph: PairGraph, last: Floats, book: Book) -> Floats
     return np.moveaxis(result, 0, 2)
 
 
+def earned(ahead: Floats, graph: PairGraph, last: Floats, book: Book) -> float:
+    """Profit of the whole book by what came: `ahead` (P,), cumulative log returns from the prices `last` (P,)."""
+    return float(profits(ahead[None, None, :], graph, last, book).sum())
+
+
 def _rate(graph: PairGraph, logs: Floats, source: str, target: str) -> float:
     return float(np.exp(graph.conversion(source, target) @ logs))
 

@@ -13,16 +13,17 @@ books): 1.9 % off.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from fx_assets.forecasting.document import level_key
-from fx_assets.forecasting.joint.book import profits, weighted
+from fx_assets.forecasting.joint.book import earned, weighted
 from fx_assets.forecasting.joint.document import BothSides, JointForecast, JointHorizon, TailRisk
 from fx_assets.forecasting.joint.graph import PairGraph
 from fx_assets.forecasting.joint.risk import RISK_LEVELS
@@ -119,26 +120,29 @@ def followed(
             continue
         ahead = np.log(closes[row + 1] / closes[row])
         if np.isfinite(ahead).all():
-            book = weighted(graph, closes[row], account)
-            earned = float(profits(ahead[None, None, :], graph, closes[row], book).sum())
-            losses.append([-earned, earned])
+            profit = earned(ahead, graph, closes[row], weighted(graph, closes[row], account))
+            losses.append([-profit, profit])
             said.append(_simulated(document))
+        if len(losses) == MEMORY:
+            break
     shape = (len(losses), 2, len(RISK_LEVELS))
-    kept = slice(-MEMORY, None)
-    logs = log_factors(np.reshape(losses, shape[:2])[kept], np.reshape(said, shape)[kept], RISK_LEVELS)
-    return Followed(logs[-1], len(logs) - 1)
+    logs = log_factors(np.reshape(losses[::-1], shape[:2]), np.reshape(said[::-1], shape), RISK_LEVELS)
+    return Followed(logs[-1], len(losses))
 
 
-def _issued_in_time(rows: pa.Table) -> list[JointForecast]:
-    """The first document of each origin, oldest first, that nobody could have written with its outcome known."""
-    ordered = rows.sort_by([("origin", "ascending"), ("issued_at", "ascending")])
-    found: dict[object, JointForecast] = {}
-    for origin, text in zip(ordered.column("origin").to_pylist(), ordered.column("document").to_pylist(), strict=True):
-        if origin not in found:
-            document = JointForecast.model_validate_json(text)
+def _issued_in_time(rows: pa.Table) -> Iterator[JointForecast]:
+    """The first document of each origin that nobody could have written with its outcome known, newest origin first.
+
+    One after the other: years of nights need not be read for the newest of them.
+    """
+    ordered = rows.sort_by([("origin", "descending"), ("issued_at", "ascending")])
+    told = zip(ordered.column("origin").to_pylist(), ordered.column("document"), strict=True)
+    for _, same in groupby(told, key=itemgetter(0)):
+        for _, text in same:
+            document = JointForecast.model_validate_json(text.as_py())
             if document.issued_at < document.horizons[0].target_time:
-                found[origin] = document
-    return list(found.values())
+                yield document
+                break
 
 
 def _simulated(document: JointForecast) -> list[list[float]]:

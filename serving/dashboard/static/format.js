@@ -43,6 +43,9 @@ export function day(text) {
   return `${date} ${MONTHS[month - 1]} ${year}`;
 }
 
+/** A date without its year: 30 Oct. */
+export const shortDay = (text) => day(text).slice(0, -5);
+
 /** A moment: 30 Oct 2026 21:30 UTC. */
 export function moment(text) {
   const iso = new Date(text).toISOString();

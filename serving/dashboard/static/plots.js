@@ -80,7 +80,7 @@ function breaks(dates) {
   // The two hours of a Sunday leave no room for a label of their own.
   const days = begins.filter((time, place) => (begins[place + 1] ?? Infinity) - time > 3 * HOUR);
   const told = days.filter((_, place) => place % Math.ceil(days.length / 8) === 0);
-  return { rangebreaks, tickvals: told.map(text), ticktext: told.map((time) => format.day(text(time)).slice(0, -5)) };
+  return { rangebreaks, tickvals: told.map(text), ticktext: told.map((time) => format.shortDay(text(time))) };
 }
 
 function layout(colour, pip, dates) {
@@ -102,7 +102,7 @@ function layout(colour, pip, dates) {
 
 /** When a bar or a target is, for an axis: a date, or a time in UTC without its zone. */
 const at = (frequency, date, time) =>
-  format.isDaily(frequency) ? date.slice(0, 10) : new Date(time).toISOString().slice(0, 19);
+  format.isDaily(frequency) ? date.slice(0, 10) : text(time);
 
 const plain = { mode: "lines", line: { width: 0 }, hoverinfo: "skip" };
 

@@ -81,7 +81,7 @@ function ends(forecast, bands, y) {
 function dates(forecast, past, x, now) {
   const daily = format.isDaily(forecast.frequency);
   const room = daily ? DATE : TIME;
-  const label = (time) => (daily ? format.day(time).slice(0, -5) : format.moment(time).replace(/ \d{4} | UTC/g, " ").trim());
+  const label = (time) => (daily ? format.shortDay(time) : format.moment(time).replace(/ \d{4} | UTC/g, " ").trim());
   const last = forecast.horizons.at(-1);
   const [right, here] = [WIDTH - RIGHT, x(now)];
   const text = (name, at, time) => svg("text", { class: name, x: at, y: HEIGHT - 5 }, label(time));
